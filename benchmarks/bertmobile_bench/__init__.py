@@ -1,0 +1,1 @@
+"""Measures bundles: size, speed, memory."""

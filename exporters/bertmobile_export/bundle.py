@@ -1,0 +1,145 @@
+"""Writes bundles: everything under a temporary name first, renamed into place whole or not at all."""
+
+import json
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib import resources
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from bertmobile.bundle import sha256_file
+from bertmobile.errors import UsageError
+from bertmobile.manifest import MANIFEST, EmbeddingSpec, FileEntry, Manifest, Source
+from bertmobile_export.checkpoint import Checkpoint
+from bertmobile_export.plan import Plan
+from bertmobile_export.targets import Target
+
+FAILED_SUFFIX = ".failed"
+# Of config.json, what only says where the exporter found the model or how it once was run.
+_LOCAL_CONFIG = ("_name_or_path", "transformers_version", "dtype", "torch_dtype")
+
+
+def bundle_path(output: Path, plan: Plan, *, overwrite: bool) -> Path:
+    """Where the bundle will be.
+
+    Raises:
+        UsageError: something is there already and ``overwrite`` is false, or ``output`` is not a folder.
+    """
+    path = output / plan.bundle_name
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"--output {output} is not a folder; name another")
+    if path.exists() and not overwrite:
+        raise UsageError(f"{path} exists and is left as it is; add --overwrite to replace it")
+    return path
+
+
+@contextmanager
+def staging(path: Path) -> Iterator[Path]:
+    """A temporary folder beside ``path``; gone afterwards unless it was moved away."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    folder = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def install(folder: Path, path: Path) -> None:
+    """Move a finished folder to its place, in the stead of what is there."""
+    if path.exists():
+        old = folder.with_name(f"{folder.name}.old")
+        path.rename(old)
+        folder.rename(path)
+        shutil.rmtree(old)
+    else:
+        folder.rename(path)
+
+
+def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manifest:
+    """The manifest of a bundle that nothing is known about yet: verdict pending, no files."""
+    config = plan.config
+    tools = ("bertmobile", "torch", "transformers", *target.tools)
+    return Manifest(
+        name=plan.bundle_name,
+        target=plan.target,
+        task=plan.task,
+        recipe=plan.recipe.document,
+        options=plan.options,
+        model_file=target.model_file,
+        lengths=plan.lengths,
+        signatures=target.signatures(plan),
+        inputs=plan.inputs(target.input_dtype),
+        outputs=plan.outputs,
+        mask_slots=plan.mask_slots,
+        labels=config.labels if plan.task in ("text-classification", "token-classification") else (),
+        problem_type=_problem_type(plan),
+        embedding=(
+            EmbeddingSpec(config.hidden_size, config.pooling, config.normalize_embedding)
+            if plan.task == "feature-extraction"
+            else None
+        ),
+        tokenizer=checkpoint.tokenizer.spec,
+        source=Source(
+            model=checkpoint.location.model,
+            revision=checkpoint.location.revision,
+            architecture=config.architecture,
+            weights_sha256=checkpoint.weights_sha256,
+            trained=checkpoint.trained,
+        ),
+        tools={name: version(name) for name in tools},
+    )
+
+
+def _problem_type(plan: Plan) -> str | None:
+    """As transformers decides it when the config leaves it open: one label is a regression."""
+    if plan.task != "text-classification":
+        return None
+    return plan.config.problem_type or (
+        "regression" if plan.config.num_labels == 1 else "single_label_classification"
+    )
+
+
+def write_source_files(folder: Path, checkpoint: Checkpoint, manifest: Manifest) -> None:
+    """The files that come from the checkpoint, and the README."""
+    (folder / "vocab.txt").write_bytes(checkpoint.tokenizer.vocab_txt)
+    (folder / "tokenizer.json").write_bytes(checkpoint.tokenizer.tokenizer_json)
+    config = json.loads((checkpoint.location.folder / "config.json").read_text(encoding="utf-8"))
+    write_json(folder / "config.json", {k: v for k, v in config.items() if k not in _LOCAL_CONFIG})
+    (folder / "README.md").write_text(_readme(manifest), encoding="utf-8")
+
+
+def _readme(manifest: Manifest) -> str:
+    import jinja2
+
+    template = resources.files(__package__).joinpath("bundle_readme.md.j2").read_text(encoding="utf-8")
+    environment = jinja2.Environment(trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string(template).render(manifest=manifest) + "\n"
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write JSON that is the same for the same document."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> Manifest:
+    """Write the manifest with every other file's size and hash; returns it with them.
+
+    Raises:
+        BundleError: the manifest does not fit its schema.
+    """
+    files = {
+        path.relative_to(folder).as_posix(): FileEntry(sha256_file(path), path.stat().st_size)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != MANIFEST
+    }
+    complete = replace(manifest, files=files)
+    document = complete.to_json()
+    Manifest.from_json(document)
+    write_json(folder / MANIFEST, document)
+    return complete

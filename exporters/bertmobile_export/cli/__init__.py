@@ -1,0 +1,1 @@
+"""The commands ``bertmobile-export`` and ``bertmobile-parity``."""

@@ -1,0 +1,130 @@
+"""The BERT encoder in plain, traceable operators (Devlin et al., 2018, https://arxiv.org/abs/1810.04805).
+
+Every target converts these modules, so they hold to what all converters take: static shapes, integer
+inputs, no data-dependent control flow, no in-place writes.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from bertmobile_export.checkpoint.config import ModelConfig
+
+# Added to the attention scores of padding. transformers uses float32's minimum, which overflows in fp16
+# and stretches a static int8 range until every score rounds to zero. exp(-100) is 4e-44: padding still
+# weighs nothing beside any real token, and both formats can hold it.
+MASKED_SCORE = -100.0
+
+ACTIVATIONS = {
+    "gelu": lambda: nn.GELU(),
+    "gelu_new": lambda: nn.GELU(approximate="tanh"),
+    "gelu_pytorch_tanh": lambda: nn.GELU(approximate="tanh"),
+    "relu": lambda: nn.ReLU(),
+}
+
+
+class LayerNorm(nn.LayerNorm):
+    """Layer normalisation (Ba et al., 2016, https://arxiv.org/abs/1607.06450) spelt out.
+
+    Converters decompose the torch operator into a form with reshapes and a second subtraction; these nine
+    operators are what the runtimes need.
+    """
+
+    def forward(self, input: Tensor) -> Tensor:
+        centred = input - input.mean(dim=-1, keepdim=True)
+        variance = (centred * centred).mean(dim=-1, keepdim=True)
+        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+
+
+class Embeddings(nn.Module):
+    """Sum of word, position and segment embeddings, normalised."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.word = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.position = nn.Embedding(config.max_position_embeddings, config.hidden_size)
+        self.token_type = nn.Embedding(config.type_vocab_size, config.hidden_size)
+        self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+    def forward(
+        self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor | None = None
+    ) -> Tensor:
+        """Embed tokens.
+
+        Args:
+            input_ids, token_type_ids: [batch, length] integer.
+            position_ids: [length] integer; 0, 1, 2, ... when omitted.
+
+        Returns:
+            [batch * length, hidden] float32.
+        """
+        batch, length = input_ids.shape
+        position = self.position.weight[:length] if position_ids is None else self.position(position_ids)
+        if batch > 1:
+            position = position.repeat(batch, 1)
+        words = self.word(input_ids.reshape(-1)) + self.token_type(token_type_ids.reshape(-1))
+        return self.norm(words + position)
+
+
+class Layer(nn.Module):
+    """One post-norm transformer layer: self-attention, then the feed-forward network."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.heads = config.num_attention_heads
+        self.scale = 1.0 / math.sqrt(hidden // self.heads)
+        self.query = nn.Linear(hidden, hidden)
+        self.key = nn.Linear(hidden, hidden)
+        self.value = nn.Linear(hidden, hidden)
+        self.attention_output = nn.Linear(hidden, hidden)
+        self.attention_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
+        self.intermediate = nn.Linear(hidden, config.intermediate_size)
+        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.output = nn.Linear(config.intermediate_size, hidden)
+        self.output_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
+
+    def _split_heads(self, states: Tensor, batch: int) -> Tensor:
+        """[batch * n, hidden] to [batch * heads, n, hidden / heads]."""
+        rows, hidden = states.shape[0] // batch, states.shape[1]
+        split = states.reshape(batch, rows, self.heads, hidden // self.heads).transpose(1, 2)
+        return split.reshape(batch * self.heads, rows, hidden // self.heads)
+
+    def _join_heads(self, states: Tensor, batch: int) -> Tensor:
+        """[batch * heads, n, hidden / heads] to [batch * n, hidden]."""
+        _, rows, size = states.shape
+        joined = states.reshape(batch, self.heads, rows, size).transpose(1, 2)
+        return joined.reshape(batch * rows, self.heads * size)
+
+    def forward(self, states: Tensor, mask: Tensor, rows: Tensor | None = None) -> Tensor:
+        """Transform ``states``; with ``rows``, only those rows (keys and values still come from all of them).
+
+        Args:
+            states: [batch * length, hidden] float32. Two dimensions, because converters wrap a linear layer
+                over three in a pair of reshapes.
+            mask: [batch, 1, 1, length] float32, added to the attention scores.
+            rows: [batch * n, hidden] float32, the rows of ``states`` that the head will read. No later layer
+                attends to the others, so leaving their queries and feed-forward out is exact.
+
+        Returns:
+            [batch * length or batch * n, hidden] float32.
+        """
+        rows = states if rows is None else rows
+        batch = max(mask.shape[0] // self.heads, 1)
+        query = self._split_heads(self.query(rows) * self.scale, batch)
+        key = self._split_heads(self.key(states), batch)
+        value = self._split_heads(self.value(states), batch)
+        scores = torch.bmm(query, key.transpose(1, 2)) + mask
+        context = self._join_heads(torch.bmm(torch.softmax(scores, dim=-1), value), batch)
+        attended = self.attention_norm(self.attention_output(context) + rows)
+        return self.output_norm(self.output(self.activation(self.intermediate(attended))) + attended)
+
+
+class Encoder(nn.Module):
+    """Embeddings and the stack of layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.embeddings = Embeddings(config)
+        self.layers = nn.ModuleList(Layer(config) for _ in range(config.num_hidden_layers))

@@ -1,0 +1,115 @@
+"""The parity report: numbers, thresholds and verdict as one JSON document (schema ``parity``)."""
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from importlib.metadata import version
+from typing import Any
+
+from bertmobile import Model
+from bertmobile.schemas import validate
+from bertmobile.errors import ParityError
+from bertmobile_export.parity.compare import Comparison, excerpt
+from bertmobile_export.parity.cpu import instruction_sets, machine
+from bertmobile_export.recipes import Recipe
+
+# How each threshold is compared; the others are numbers that only inform.
+_AT_MOST = ("max_abs",)
+_WORST = {"max_abs": "worst_abs_text", "cosine_min": "worst_text"}
+
+
+@cache
+def _all_thresholds() -> dict[str, dict[str, float]]:
+    text = resources.files(__package__).joinpath("thresholds.json").read_text(encoding="utf-8")
+    thresholds: dict[str, dict[str, float]] = json.loads(text)
+    return thresholds
+
+
+def thresholds_for(recipe: Recipe, *, trained: bool) -> dict[str, float]:
+    """What a recipe must keep. Ranks of a model that was never trained are noise: only cosines count there."""
+    thresholds = _all_thresholds()[recipe.precision]
+    if trained:
+        return dict(thresholds)
+    cosines = {key: value for key, value in thresholds.items() if key.startswith("cosine")}
+    return cosines or {"cosine_min": _all_thresholds()["float16"]["cosine_min"]}
+
+
+@dataclass(frozen=True)
+class Report:
+    """A report and what it says to a person: ``failures`` names outputs and quotes texts, and is not stored."""
+
+    document: dict[str, Any]
+    failures: tuple[str, ...]
+
+    @property
+    def passed(self) -> bool:
+        return not self.failures
+
+    def worst(self, key: str) -> float | None:
+        """The lowest of a number over all outputs (the highest of a difference); None when none has it."""
+        values = [output[key] for output in self.document["outputs"].values() if output[key] is not None]
+        if not values:
+            return None
+        return max(values) if key in (*_AT_MOST, "mean_abs", "kl_mean", "kl_max") else min(values)
+
+
+def make_report(model: Model, recipe: Recipe, comparison: Comparison) -> Report:
+    """Judge a comparison.
+
+    Args:
+        model: the bundle that was compared.
+        recipe: its recipe, which decides the thresholds.
+        comparison: the numbers.
+    """
+    manifest = model.manifest
+    thresholds = thresholds_for(recipe, trained=manifest.source.trained)
+    outputs = {name: metrics.summary() for name, metrics in comparison.metrics.items()}
+    failures = []
+    for name, numbers in outputs.items():
+        if numbers["nan_count"] or numbers["inf_count"]:
+            failures.append(f"{name} has {numbers['nan_count']} NaN and {numbers['inf_count']} Inf")
+        for key, bound in thresholds.items():
+            value = numbers[key]
+            if value is None:
+                continue
+            fails = value > bound if key in _AT_MOST else value < bound
+            if fails:
+                failures.append(_failure(name, key, value, bound, numbers, comparison))
+    document = {
+        "schema_version": 1,
+        "verdict": "failed" if failures else "passed",
+        "target": manifest.target,
+        "task": manifest.task,
+        "recipe": recipe.name,
+        "judged_as": recipe.precision,
+        "trained": manifest.source.trained,
+        "thresholds": thresholds,
+        "engine": {"name": model.engine_name, "version": model.engine_version},
+        "cpu": {"machine": machine(), "instruction_sets": instruction_sets()},
+        "reference": {
+            "weights_sha256": manifest.source.weights_sha256,
+            "torch": version("torch"),
+            "transformers": version("transformers"),
+        },
+        "texts": {
+            "source": comparison.texts.source,
+            "count": sum(comparison.buckets.values()),
+            "sha256": comparison.texts.sha256,
+            "per_bucket": {str(bucket): n for bucket, n in sorted(comparison.buckets.items())},
+        },
+        "outputs": outputs,
+    }
+    validate(document, "parity", source="parity report", error=ParityError)
+    return Report(document, tuple(failures))
+
+
+def _failure(
+    name: str, key: str, value: float, bound: float, numbers: dict[str, Any], comparison: Comparison
+) -> str:
+    side = "above" if key in _AT_MOST else "below"
+    message = f"{name}: {key} {value:.4g} is {side} {bound:g}"
+    if key in _WORST:
+        index = numbers[_WORST[key]]
+        message += f" (text {index}, {excerpt(comparison.texts.samples[index])})"
+    return message

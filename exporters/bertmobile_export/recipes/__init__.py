@@ -1,0 +1,91 @@
+"""Quantization recipes: data in the JSON files of this folder, or in a file of the user's."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from bertmobile.errors import UsageError
+from bertmobile.schemas import validate
+
+GROUPS = ("embeddings", "encoder", "head")
+
+
+@dataclass(frozen=True)
+class WeightFormat:
+    """How the matrices of one group are stored: 32 and 16 bits are floating point, fewer are integers."""
+
+    bits: int
+    granularity: Literal["tensor", "channel"] = "channel"
+
+    @property
+    def quantized(self) -> bool:
+        return self.bits < 16
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A recipe as the schema ``recipe`` describes it."""
+
+    name: str
+    weights: Mapping[str, WeightFormat]
+    activations: Literal["float", "dynamic", "static"]
+    document: Mapping[str, Any]
+
+    @property
+    def needs_calibration(self) -> bool:
+        return self.activations == "static"
+
+    @property
+    def precision(self) -> str:
+        """The recipe's class, by which its parity is judged: that of the built-in recipe it is nearest to."""
+        if any(form.quantized for form in self.weights.values()):
+            return "int8-static" if self.activations == "static" else "int8"
+        return "float16" if any(form.bits == 16 for form in self.weights.values()) else "float32"
+
+
+def recipe_names() -> list[str]:
+    """Names of the built-in recipes."""
+    files = resources.files(__name__).iterdir()
+    return sorted(file.name.removesuffix(".json") for file in files if file.name.endswith(".json"))
+
+
+def read_recipe(name: str) -> Recipe:
+    """A built-in recipe by name, or one from a JSON file.
+
+    Raises:
+        UsageError: neither a known name nor a readable file that fits the schema.
+    """
+    if name in recipe_names():
+        return parse_recipe(
+            json.loads(resources.files(__name__).joinpath(f"{name}.json").read_text("utf-8")), source=name
+        )
+    path = Path(name)
+    if not path.is_file():
+        raise UsageError(
+            f"no recipe {name!r}; give one of {', '.join(recipe_names())}, or the path of a JSON file"
+        )
+    try:
+        document = json.loads(path.read_text("utf-8"))
+    except ValueError as failure:
+        raise UsageError(f"recipe {name} is not valid JSON: {failure}") from failure
+    return parse_recipe(document, source=f"recipe {path.name}")
+
+
+def parse_recipe(document: Any, *, source: str) -> Recipe:
+    """Check a parsed recipe; ``source`` names it in errors.
+
+    Raises:
+        UsageError: it does not fit the schema, or combines formats that exclude each other.
+    """
+    validate(document, "recipe", source=source, error=UsageError)
+    weights = {group: WeightFormat(**form) for group, form in document["weights"].items()}
+    recipe = Recipe(document["name"], weights, document["activations"], document)
+    if recipe.activations != "float" and not weights["encoder"].quantized:
+        raise UsageError(
+            f"{source} has {recipe.activations} activations, which need quantized encoder weights; "
+            "set weights.encoder.bits to 8, or activations to float"
+        )
+    return recipe

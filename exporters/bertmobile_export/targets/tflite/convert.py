@@ -1,0 +1,49 @@
+"""PyTorch to a float32 LiteRT model with one signature."""
+
+import contextlib
+import io
+import re
+
+import litert_torch
+import torch
+
+from bertmobile_export.network import Network
+from bertmobile_export.targets.tflite import flatbuffer
+
+# The converter names tensors after Python modules; the class path tells nobody anything and, repeated for
+# every tensor of every length, fills a quarter of a megabyte.
+_CLASS_PATH = re.compile(r"(?:\w+\.)+(?=\w)")
+
+
+def convert(network: Network, length: int, mask_slots: int | None) -> bytes:
+    """Convert a network.
+
+    Args:
+        network: in evaluation mode.
+        length: number of tokens of the one signature, ``serving_default``.
+        mask_slots: size of ``mask_positions``, or None when the network takes none.
+
+    Returns:
+        A ``.tflite`` file with int32 inputs by the network's argument names, ``position_ids`` included, and
+        float32 outputs by the names of its output dictionary.
+    """
+    # A tensor of its own for each: the export takes one object under two names for one input.
+    rows = ("input_ids", "attention_mask", "token_type_ids")
+    inputs = {name: torch.ones(1, length, dtype=torch.int32) for name in rows}
+    if mask_slots:
+        inputs["mask_positions"] = torch.zeros(1, mask_slots, dtype=torch.int32)
+    inputs["position_ids"] = torch.arange(length, dtype=torch.int32)
+    with contextlib.redirect_stdout(io.StringIO()), torch.no_grad():
+        # Weights by reference instead of as attributes of the intermediate language: half the time, and
+        # 300 MB less for 41 M parameters.
+        converted = litert_torch.convert(network, sample_kwargs=inputs, lightweight_conversion=True)
+        content: bytes = converted.model_content()
+    return content
+
+
+def shorten_names(model: flatbuffer.Model) -> None:
+    """Strip class paths from the tensor names, in place."""
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.name:
+                tensor.name = _CLASS_PATH.sub("", tensor.name.decode()).encode()

@@ -1,0 +1,115 @@
+"""Our recipes in the terms of litert-quantizer."""
+
+import contextlib
+import io
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertmobile.errors import UsageError
+from bertmobile_export.recipes import Recipe, WeightFormat
+
+# Scopes are the names of output tensors, which the converter derives from the network's modules.
+ENCODER_SCOPE = r"Layer_\d+"
+HEAD_SCOPE = r"Head_head|serving_default"
+TIED_DECODER_SCOPE = r"serving_default_logits"
+_GRANULARITY = {"tensor": "TENSORWISE", "channel": "CHANNELWISE"}
+# What static activations cover: the products, where the time goes and which NPUs take as int8. Layer
+# normalisation, softmax and GELU keep float32: at 8 bits per tensor they lose more than all the rest.
+_STATIC_OPERATORS = ("FULLY_CONNECTED", "BATCH_MATMUL")
+
+
+def _config(form: WeightFormat, activations: str) -> tuple[str, dict[str, Any]]:
+    """The quantizer's algorithm and operator configuration."""
+    if not form.quantized:
+        return "float_casting", {
+            "weight_tensor_config": {"num_bits": form.bits, "dtype": "FLOAT"},
+            "compute_precision": "FLOAT",
+            "explicit_dequantize": True,
+        }
+    config: dict[str, Any] = {
+        "weight_tensor_config": {
+            "num_bits": form.bits,
+            "symmetric": True,
+            "granularity": _GRANULARITY[form.granularity],
+            "dtype": "INT",
+        },
+        "compute_precision": "FLOAT" if activations == "float" else "INTEGER",
+        "explicit_dequantize": activations == "float",
+    }
+    if activations == "static":
+        config["activation_tensor_config"] = {
+            "num_bits": 8,
+            "symmetric": False,
+            "granularity": "TENSORWISE",
+            "dtype": "INT",
+        }
+    return "min_max_uniform_quantize", config
+
+
+def quantizer_recipe(recipe: Recipe, *, tied_decoder: bool) -> list[dict[str, Any]]:
+    """The rules of litert-quantizer for a recipe; later rules win.
+
+    Args:
+        recipe: what to do with each group of weights.
+        tied_decoder: the vocabulary projection shares the word embedding table, which is stored once only
+            if both operators ask for the same format.
+    """
+    rules: list[dict[str, Any]] = []
+
+    def rule(scope: str, operator: str, form: WeightFormat, activations: str) -> None:
+        if form.bits == 32:
+            return
+        algorithm, config = _config(form, activations)
+        rules.append(
+            {"regex": scope, "operation": operator, "algorithm_key": algorithm, "op_config": config}
+        )
+
+    # A lookup has no arithmetic to quantize; the rows it returns are float32.
+    lookup = "float" if recipe.activations == "float" else "dynamic"
+    rule(".*", "EMBEDDING_LOOKUP", recipe.weights["embeddings"], lookup)
+    rule(HEAD_SCOPE, "FULLY_CONNECTED", recipe.weights["head"], recipe.activations)
+    rule(ENCODER_SCOPE, "FULLY_CONNECTED", recipe.weights["encoder"], recipe.activations)
+    if recipe.activations == "static":
+        rule(ENCODER_SCOPE, "BATCH_MATMUL", recipe.weights["encoder"], recipe.activations)
+    if tied_decoder:
+        rule(TIED_DECODER_SCOPE, "FULLY_CONNECTED", recipe.weights["embeddings"], recipe.activations)
+    return rules
+
+
+def quantize(
+    content: bytes,
+    recipe: Recipe,
+    *,
+    tied_decoder: bool,
+    calibration: Iterable[Mapping[str, NDArray[np.int32]]] = (),
+) -> bytes | bytearray | memoryview:
+    """Quantize a float32 model.
+
+    Args:
+        content: the model.
+        recipe: what to do.
+        tied_decoder: see :func:`quantizer_recipe`.
+        calibration: inputs of the model's one signature, for recipes with static activations.
+
+    Raises:
+        UsageError: the quantizer cannot express the recipe.
+    """
+    rules = quantizer_recipe(recipe, tied_decoder=tied_decoder)
+    if not rules:
+        return content
+    from litert_quantizer import quantizer as litert_quantizer
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        try:
+            quantizer = litert_quantizer.Quantizer(content, rules)
+        except ValueError as failure:
+            raise UsageError(f"TFLite cannot express recipe {recipe.name}: {failure}") from failure
+        statistics = None
+        if quantizer.need_calibration:
+            statistics = quantizer.calibrate({"serving_default": calibration}, num_threads=2)
+        quantized = quantizer.quantize(statistics).quantized_model
+    assert quantized is not None
+    return quantized

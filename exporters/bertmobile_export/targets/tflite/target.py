@@ -1,0 +1,95 @@
+"""The TFLite target."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertmobile.errors import MissingDependencyError, UsageError
+from bertmobile_export.plan import Plan
+from bertmobile_export.recipes import GROUPS
+
+if TYPE_CHECKING:
+    from bertmobile_export.network import Network
+    from bertmobile_export.targets import Inputs
+
+
+class TfliteTarget:
+    """See :class:`bertmobile_export.targets.Target`."""
+
+    name = "tflite"
+    model_file = "model.tflite"
+    input_dtype = "int32"
+    tools = ("litert-torch", "litert-converter", "litert-quantizer", "ai-edge-litert")
+
+    def check(self, plan: Plan) -> None:
+        weights = plan.recipe.weights
+        mixed = {weights[group].quantized for group in GROUPS}
+        if len(mixed) > 1 and plan.recipe.activations == "static":
+            raise UsageError(f"recipe {plan.recipe.name}: static activations need every group below 16 bits")
+
+    def predict_bytes(self, plan: Plan) -> int:
+        from bertmobile_export.targets.tflite.size import predict_bytes
+
+        return predict_bytes(plan)
+
+    def signatures(self, plan: Plan) -> dict[int, str]:
+        from bertmobile_export.targets.tflite.buckets import signature_name
+
+        return {length: signature_name(length) for length in plan.lengths}
+
+    def write(self, plan: Plan, network: "Network", calibration: "Iterable[Inputs]", path: Path) -> None:
+        try:
+            from bertmobile_export.targets.tflite import buckets, convert, flatbuffer, quantize
+        except ImportError as failure:
+            raise MissingDependencyError(failure.name or "litert-torch", "export") from failure
+        traced = buckets.trace_length(plan.lengths, _dimensions(plan))
+        content = convert.convert(network, traced, plan.mask_slots)
+        quantized = quantize.quantize(
+            content,
+            plan.recipe,
+            tied_decoder=plan.tied_decoder,
+            calibration=_fitted(calibration, traced) if plan.recipe.needs_calibration else (),
+        )
+        model = flatbuffer.read(quantized)
+        convert.shorten_names(model)
+        buckets.specialise(model, traced, plan.lengths)
+        flatbuffer.write(model, path)
+
+
+def _dimensions(plan: Plan) -> set[int]:
+    """Every dimension of the graph other than the length."""
+    config = plan.config
+    return {
+        1,
+        config.vocab_size,
+        config.hidden_size,
+        config.intermediate_size,
+        config.num_attention_heads,
+        config.hidden_size // config.num_attention_heads,
+        config.max_position_embeddings,
+        config.type_vocab_size,
+        config.num_labels,
+        plan.mask_slots or 1,
+    }
+
+
+def _fitted(inputs: "Iterable[Inputs]", length: int) -> Iterator[dict[str, NDArray[np.int32]]]:
+    """Inputs cut or padded to ``length``, with the position ids that the converted graph takes."""
+    for sample in inputs:
+        fitted = {}
+        for name, values in sample.items():
+            row = values.astype(np.int32)
+            if name == "mask_positions":
+                row = np.minimum(row, length - 1)
+            else:
+                row = row[:, :length]
+                row = np.pad(row, ((0, 0), (0, length - row.shape[1])))
+            fitted[name] = row
+        fitted["position_ids"] = np.arange(length, dtype=np.int32)
+        yield fitted
+
+
+TARGET = TfliteTarget()

@@ -1,0 +1,73 @@
+"""How every command of the project ends: one clear line on stderr, and the exit code that scripts rely on."""
+
+import sys
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import TextIO
+
+import click
+
+from bertmobile.errors import BertMobileError
+
+_VERBOSE = "--verbose"
+_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+# Read by run(), which sees errors after the command's own context is gone.
+verbose_option = click.option(
+    _VERBOSE, is_flag=True, expose_value=False, help="Show the traceback of an error."
+)
+
+
+def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
+    """Run a click command and report its errors in one line.
+
+    Args:
+        command: the command; it may return its exit code.
+        argv: arguments without the program's name, by default those of the process.
+
+    Returns:
+        The exit code: 0 done; that of the :class:`BertMobileError`; 2 for click's usage errors; 130 when
+        interrupted; 1 for anything else. (click itself exits with 1, and says nothing, when the reader of
+        a pipe is gone.)
+    """
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = _VERBOSE in arguments
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            code = command.main(arguments, prog_name=command.name, standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return _INTERRUPTED
+    except click.ClickException as failure:
+        return _report(f"{failure.format_message()} (see {command.name} --help)", failure.exit_code)
+    except BertMobileError as failure:
+        if verbose:
+            traceback.print_exc()
+        return _report(str(failure), failure.exit_code)
+    except Exception as failure:
+        if verbose:
+            traceback.print_exc()
+        hint = "" if verbose else f"; run again with {_VERBOSE} for the traceback"
+        return _report(f"{type(failure).__name__}: {failure}{hint}", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _report(message: str, code: int) -> int:
+    click.echo(f"error: {_one_line(message)}", err=True)
+    return code
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    click.echo(f"warning: {_one_line(str(message))}", err=True)
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())

@@ -1,0 +1,125 @@
+"""LiteRT: runs ``.tflite`` bundles through its CompiledModel on the CPU."""
+
+import threading
+import weakref
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertmobile.engines import Tensors
+from bertmobile.engines.native_log import quiet_native_logs
+from bertmobile.engines.weight_cache import WeightCache, cache_key
+from bertmobile.errors import BundleError, MissingDependencyError, UsageError
+from bertmobile.manifest import Manifest
+
+NAME = "litert"
+PACKAGE = "ai-edge-litert"
+
+
+class _Signature:
+    """One length bucket with input and output buffers that are reused from run to run."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self._model = model
+        self._name = name
+        inputs = model.get_input_tensor_details(name)
+        outputs = model.get_output_tensor_details(name)
+        self._inputs = {key: model.create_input_buffer_by_name(name, key) for key in inputs}
+        self._outputs = {key: model.create_output_buffer_by_name(name, key) for key in outputs}
+        self._input_types = {key: (np.dtype(d["dtype"]), tuple(d["shape"])) for key, d in inputs.items()}
+        self._output_types = {key: (np.dtype(d["dtype"]), tuple(d["shape"])) for key, d in outputs.items()}
+        # The first write opens a second runtime environment, and its log.
+        with quiet_native_logs():
+            for key, (dtype, shape) in self._input_types.items():
+                self._inputs[key].write(np.zeros(shape, dtype))
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        if inputs.keys() != self._input_types.keys():
+            raise UsageError(
+                f"{self._name} takes the inputs {', '.join(sorted(self._input_types))}, "
+                f"not {', '.join(sorted(inputs))}"
+            )
+        for key, (dtype, shape) in self._input_types.items():
+            if inputs[key].shape != shape:
+                raise UsageError(f"{key} must have shape {shape}, not {inputs[key].shape}")
+            self._inputs[key].write(np.ascontiguousarray(inputs[key], dtype=dtype))
+        self._model.run_by_name(self._name, self._inputs, self._outputs)
+        return {
+            key: np.array(self._outputs[key].read(int(np.prod(shape)), dtype)).reshape(shape)
+            for key, (dtype, shape) in self._output_types.items()
+        }
+
+
+class LiteRtEngine:
+    """See :class:`bertmobile.engines.Engine`."""
+
+    name = NAME
+
+    def __init__(self, model: Any, environment: Any, manifest: Manifest) -> None:
+        self.version = version(PACKAGE)
+        self._model = model
+        self._names = dict(manifest.signatures)
+        self._signatures: dict[int, _Signature] = {}
+        self._lock = threading.Lock()
+        # The library logs when it is torn down, which may be as late as the interpreter's exit.
+        self._finalizer = weakref.finalize(self, _release, model, environment, self._signatures)
+
+    def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        length = inputs["input_ids"].shape[1]
+        if length not in self._names:
+            raise UsageError(f"no bucket of {length} tokens; this bundle has {sorted(self._names)}")
+        with self._lock:
+            if length not in self._signatures:
+                self._signatures[length] = _Signature(self._model, self._names[length])
+            return self._signatures[length].run(inputs)
+
+    def close(self) -> None:
+        self._finalizer()
+
+
+def _release(model: Any, environment: Any, signatures: dict[int, _Signature]) -> None:
+    with quiet_native_logs():
+        signatures.clear()
+        model.close()
+        environment.close()
+
+
+def open_engine(
+    folder: Path, manifest: Manifest, *, threads: int = 1, cache_dir: Path | None = None
+) -> LiteRtEngine:
+    """Load ``model.tflite`` of a bundle; see :func:`bertmobile.engines.open_engine`."""
+    path = folder / manifest.model_file
+    if cache_dir is None:
+        return LiteRtEngine(*_compile(path, threads, None), manifest)
+    cache = WeightCache(cache_dir, cache_key(manifest.files[manifest.model_file].sha256, version(PACKAGE)))
+    try:
+        compiled = _compile(path, threads, cache.path)
+    except BundleError:
+        # A cache that passed for good but cannot be used must not keep the model from loading.
+        cache.discard()
+        compiled = _compile(path, threads, None)
+    else:
+        cache.finish()
+    return LiteRtEngine(*compiled, manifest)
+
+
+def _compile(path: Path, threads: int, weight_cache: Path | None) -> tuple[Any, Any]:
+    """The compiled model and the environment that must outlive it."""
+    with quiet_native_logs():
+        try:
+            from ai_edge_litert.compiled_model import CompiledModel, CpuOptions, HardwareAccelerator, Options
+            from ai_edge_litert.environment import Environment, EnvironmentOptions
+        except ImportError as failure:
+            raise MissingDependencyError(PACKAGE, "tflite") from failure
+        # An empty place to look for accelerators: the GPU library costs memory and is not used here.
+        environment = Environment.create(options=EnvironmentOptions(runtime_path=str(path.parent)))
+        cpu = CpuOptions(num_threads=threads, xnnpack_weight_cache_path=str(weight_cache or ""))
+        options = Options(HardwareAccelerator.CPU, cpu_options=cpu)
+        try:
+            model = CompiledModel.from_file(str(path), environment=environment, options=options)
+        except RuntimeError as failure:
+            raise BundleError(f"LiteRT cannot load {path.name}: {failure}; export the bundle again") from failure
+        return model, environment

@@ -1,0 +1,59 @@
+import pytest
+
+from bertmobile.errors import UsageError
+
+from ..helpers import TEXTS
+
+LABELS = ("negative", "neutral", "positive")
+KINDS = [
+    {"labels": LABELS},
+    {"labels": LABELS, "problem_type": "single_label_classification"},
+    {"labels": LABELS, "problem_type": "multi_label_classification"},
+    {"labels": LABELS, "problem_type": "regression"},
+    {"labels": ("toxic",)},
+    {"labels": ("stars",), "problem_type": "regression"},
+]
+PAIRS = [("A man sleeps.", "Nobody is awake."), ("", "naïve 東京"), ("🍕", "")]
+
+
+def rounded(answer):
+    if isinstance(answer, list):
+        return [rounded(entry) for entry in answer]
+    return {"label": answer["label"], "score": pytest.approx(answer["score"], rel=1e-4, abs=1e-5)}
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_the_best_label_of_texts_equals_the_pipeline(models, kind):
+    model, pipeline = models("text-classification", **kind)
+    for text in TEXTS:
+        assert [model(text)] == rounded(pipeline(text, truncation=True, max_length=64))
+
+
+@pytest.mark.parametrize("top_k", [None, 1, 2, 9])
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_top_k_equals_the_pipeline(models, kind, top_k):
+    model, pipeline = models("text-classification", **kind)
+    for text in TEXTS[:3]:
+        assert model(text, top_k=top_k) == rounded(pipeline(text, top_k=top_k))
+
+
+def test_pairs_as_tuple_or_dictionary_equal_the_pipeline(models):
+    model, pipeline = models("text-classification", labels=LABELS)
+    for text, pair in PAIRS:
+        expected = rounded(pipeline({"text": text, "text_pair": pair}))
+        assert model((text, pair)) == expected
+        assert model({"text": text, "text_pair": pair}) == expected
+        assert model(text=text, text_pair=pair) == expected
+
+
+def test_labels_differ_between_texts(models):
+    """The tiny model is no constant, so that the comparisons above mean something."""
+    model, _ = models("text-classification", labels=LABELS)
+    assert len({model(text)["label"] for text in TEXTS}) > 1
+
+
+@pytest.mark.parametrize("top_k", [0, -1, 1.5, "all"])
+def test_a_wrong_top_k_is_a_usage_error(models, top_k):
+    model, _ = models("text-classification", labels=LABELS)
+    with pytest.raises(UsageError, match="top_k"):
+        model("text", top_k=top_k)
