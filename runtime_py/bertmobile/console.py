@@ -4,10 +4,12 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TextIO
 
 import click
 
+from bertmobile.native_log import mute_native_logs_at_exit
 from bertmobile.errors import BertMobileError
 
 _VERBOSE = "--verbose"
@@ -17,6 +19,13 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 verbose_option = click.option(
     _VERBOSE, is_flag=True, expose_value=False, help="Show the traceback of an error."
 )
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """What a command may ask its click context about the run: ``context.obj``."""
+
+    verbose: bool
 
 
 def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
@@ -33,10 +42,14 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = _VERBOSE in arguments
+    if not verbose:
+        mute_native_logs_at_exit()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            code = command.main(arguments, prog_name=command.name, standalone_mode=False)
+            code = command.main(
+                arguments, prog_name=command.name, standalone_mode=False, obj=Invocation(verbose)
+            )
     except (click.Abort, KeyboardInterrupt):
         return _INTERRUPTED
     except click.ClickException as failure:

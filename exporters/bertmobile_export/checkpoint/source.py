@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bertmobile.errors import CheckpointError, UsageError
-from bertmobile_export.checkpoint.files import SHARDS, choose_weights
+from bertmobile_export.checkpoint.files import SHARDS, WEIGHT_FILES, choose_weights
 
 _CONFIG = ("config.json", "modules.json", "*_Pooling/config.json")
 _TOKENIZER = (
@@ -46,7 +46,7 @@ def locate(model: str, *, revision: str | None = None, weights: bool = True) -> 
         CheckpointError: no such folder or hub id, no access, no network, or no weights that can be read.
         UsageError: ``revision`` together with a local folder.
     """
-    folder = Path(model).expanduser()
+    folder = Path(model)
     # An empty name, such as an unset shell variable gives, would be the current folder.
     if model and folder.is_dir():
         if revision is not None:
@@ -71,6 +71,8 @@ def _fetch(model: str, revision: str | None, weights: bool) -> Location:
         except CachedRepoTreeNotFoundError:
             # Offline, with a cache that another client filled: what is there is all there is.
             names = [path.name for path in folder.iterdir()]
+            if not set(names) & set(WEIGHT_FILES):
+                raise _not_cached(model) from None
         chosen = choose_weights(names, model)
         _download(model, commit, (chosen, SHARDS[chosen]) if chosen in SHARDS else (chosen,))
     return Location(folder, model, commit)
@@ -111,13 +113,17 @@ def _download(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
         ) from failure
     except errors.LocalEntryNotFoundError as failure:
         if constants.is_offline_mode():
-            raise CheckpointError(
-                f"{model} is not complete in the cache and HF_HUB_OFFLINE is set; unset it to download the "
-                "model, or give a local copy with --model FOLDER"
-            ) from failure
+            raise _not_cached(model) from failure
         raise _unreachable(model, failure.__cause__ or failure) from failure
     except (httpx2.HTTPError, OSError) as failure:
         raise _unreachable(model, failure) from failure
+
+
+def _not_cached(model: str) -> CheckpointError:
+    return CheckpointError(
+        f"{model} is not complete in the cache and HF_HUB_OFFLINE is set; unset it to download the model, "
+        "or give a local copy with --model FOLDER"
+    )
 
 
 def _unreachable(model: str, failure: BaseException) -> CheckpointError:

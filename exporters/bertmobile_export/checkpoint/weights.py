@@ -157,9 +157,8 @@ def _read_pickle(path: Path) -> Iterator[tuple[str, Tensor]]:
 
 
 def _damaged(path: Path, reason: str) -> CheckpointError:
-    return CheckpointError(
-        f"{path} is truncated or corrupt ({(reason.splitlines() or ['no reason given'])[0]}); {_AGAIN}"
-    )
+    first, *_ = reason.splitlines() or ["no reason given"]
+    return CheckpointError(f"{path} is truncated or corrupt ({first}); {_AGAIN}")
 
 
 def _normalise(name: str) -> str:

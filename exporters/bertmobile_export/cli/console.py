@@ -26,7 +26,7 @@ def quiet_converters(verbose: bool) -> Iterator[None]:
     if verbose:
         yield
         return
-    from bertmobile.engines.native_log import quiet_native_logs
+    from bertmobile.native_log import quiet_native_logs
 
     os.environ["TQDM_DISABLE"] = "1"  # litert-quantizer's progress bars
     logging.disable(logging.WARNING)

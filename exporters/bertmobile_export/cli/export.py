@@ -1,7 +1,7 @@
 """``bertmobile-export``."""
 
 import json
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +73,7 @@ def command(context: click.Context, recipe: str | None, dry_run: bool, as_json: 
         names = [recipe] if recipe else recipe_names()
         _dry_run([Request(recipe=read_recipe(name), **options) for name in names], as_json)
         return
-    _export(Request(recipe=read_recipe(recipe or "float32"), **options), as_json)
+    _export(Request(recipe=read_recipe(recipe or "float32"), **options), as_json, context.obj.verbose)
 
 
 def _dry_run(requests: "list[Request]", as_json: bool) -> None:
@@ -103,11 +103,10 @@ def _dry_run(requests: "list[Request]", as_json: bool) -> None:
     )
 
 
-def _export(request: "Request", as_json: bool) -> None:
+def _export(request: "Request", as_json: bool, verbose: bool) -> None:
     from bertmobile_export.cli.console import progress_bar, quiet_converters, stderr_console
     from bertmobile_export.export import export, raise_for_parity
 
-    verbose = "--verbose" in sys.argv
     console = stderr_console()
     with progress_bar(console, visible=console.is_terminal) as progress, quiet_converters(verbose):
         result = export(request, progress)
@@ -158,6 +157,6 @@ def _show(result: "Result") -> None:
     print_table(console, *parity_rows(result.parity), title=parity_title(result.parity))
 
 
-def main() -> None:
-    """Entry point of the command."""
-    sys.exit(run(command))
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; returns its exit code."""
+    return run(command, argv)

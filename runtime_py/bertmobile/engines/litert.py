@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertmobile.engines import Tensors
-from bertmobile.engines.native_log import quiet_native_logs
+from bertmobile.native_log import quiet_native_logs
 from bertmobile.engines.weight_cache import WeightCache, cache_key
 from bertmobile.errors import BundleError, MissingDependencyError, UsageError
 from bertmobile.manifest import Manifest

@@ -1,6 +1,7 @@
 """Fetching from the hub: the right files, the right commit, and one clear line when it fails."""
 
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -143,6 +144,18 @@ def test_uses_its_cache_offline(client: Client) -> None:
     client.hub.requests.clear()
     assert client.locate(env={"HF_HUB_OFFLINE": "1"}) == first
     assert client.hub.requests == []
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_uses_a_cache_without_file_lists_offline(complete: bool, client: Client) -> None:
+    """Clients before huggingface_hub 2 left no list of the repository's files."""
+    client.hub.add(MODEL, FILES)
+    first = client.locate(weights=complete)
+    shutil.rmtree(next(client.home.glob("hub/*/trees")))
+    if complete:
+        assert client.locate(env={"HF_HUB_OFFLINE": "1"}) == first
+    else:
+        assert "not complete in the cache" in client.error(env={"HF_HUB_OFFLINE": "1"})
 
 
 def test_uses_its_cache_when_the_hub_is_down(client: Client) -> None:

@@ -63,7 +63,9 @@ class _Rewriter:
             if data is None or index in sizes:
                 continue
             depends = self.traced in (tensor.shape if tensor.shape is not None else ())
-            if tensor.type == schema.TensorType.INT32:
+            # Quantized biases are numbers, not sizes.
+            scaled = tensor.quantization is not None and tensor.quantization.scale is not None
+            if tensor.type == schema.TensorType.INT32 and not scaled:
                 depends |= self.traced in data.view(np.int32)
             if depends:
                 name = tensor.name.decode() if tensor.name else index

@@ -35,7 +35,12 @@ def operator_name(model: Model, operator: schema.OperatorT) -> str:
 def constant(model: Model, tensor: schema.TensorT) -> NDArray[np.uint8] | None:
     """The raw bytes of a constant tensor, or None when it is computed at run time."""
     data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, dtype=np.uint8)
+    return None if data is None or len(data) == 0 else _raw(data)
+
+
+def _raw(data: bytes | memoryview | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A buffer's content, which the parser gives as an array, or as bytes when it lay outside."""
+    return data if isinstance(data, np.ndarray) else np.frombuffer(data, dtype=np.uint8)
 
 
 class _PackedOnce:
@@ -99,7 +104,7 @@ def _share_buffers(model: Model) -> None:
             if data is None or len(data) == 0:
                 renumbered[index] = 0
             else:
-                raw = np.asarray(data, dtype=np.uint8)
+                raw = _raw(data)
                 key = (raw.size, hashlib.sha256(raw).digest())
                 if key not in by_content:
                     by_content[key] = len(kept)
@@ -128,7 +133,7 @@ def write(model: Model, path: Path) -> None:
     outside: dict[int, NDArray[np.uint8]] = {}
     for index, buffer in enumerate(model.buffers):
         if buffer.data is not None and len(buffer.data) > INLINE_BYTES:
-            outside[index] = np.asarray(buffer.data, dtype=np.uint8)
+            outside[index] = _raw(buffer.data)
             # Not the default value, so that the builder reserves the two fields.
             buffer.data, buffer.offset, buffer.size = None, 1, 1
     head = flatbuffer_utils.convert_object_to_bytearray(model)

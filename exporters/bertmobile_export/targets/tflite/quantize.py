@@ -1,7 +1,5 @@
 """Our recipes in the terms of litert-quantizer."""
 
-import contextlib
-import io
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -102,14 +100,15 @@ def quantize(
         return content
     from litert_quantizer import quantizer as litert_quantizer
 
-    with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            quantizer = litert_quantizer.Quantizer(content, rules)
-        except ValueError as failure:
-            raise UsageError(f"TFLite cannot express recipe {recipe.name}: {failure}") from failure
-        statistics = None
-        if quantizer.need_calibration:
-            statistics = quantizer.calibrate({"serving_default": calibration}, num_threads=2)
-        quantized = quantizer.quantize(statistics).quantized_model
+    try:
+        quantizer = litert_quantizer.Quantizer(content, rules)
+    except ValueError as failure:
+        raise UsageError(f"TFLite cannot express recipe {recipe.name}: {failure}") from failure
+    statistics = None
+    if quantizer.need_calibration:
+        statistics = quantizer.calibrate({"serving_default": list(calibration)}, num_threads=2)
+    quantized = quantizer.quantize(
+        statistics, enable_progress_bar=False, enable_progress_report=False
+    ).quantized_model
     assert quantized is not None
     return quantized
