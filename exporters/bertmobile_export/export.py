@@ -96,6 +96,7 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
     from bertmobile_export.calibration import calibration_inputs
     from bertmobile_export.checkpoint import load_checkpoint
     from bertmobile_export.network import build_network
+    from bertmobile_export.network.equalisation import equalise
     from bertmobile_export.texts import builtin_texts, texts_from_file
 
     path = bundles.bundle_path(request.output, early, overwrite=request.overwrite)
@@ -122,12 +123,13 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
         network = build_network(
             plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits
         )
-        target.write(
-            plan,
-            network,
-            calibration_inputs(plan, spec, tokenizer, calibration),
-            folder / target.model_file,
-        )
+        samples = []
+        if plan.recipe.needs_calibration:
+            progress("Calibrating", 0, 1)
+            samples = list(calibration_inputs(plan, spec, tokenizer, calibration))
+            equalise(network, samples)
+            progress("Converting", 0, 1)
+        target.write(plan, network, samples, folder / target.model_file)
         del network
         manifest = bundles.draft_manifest(plan, checkpoint, target)
         bundles.write_source_files(folder, checkpoint, manifest)

@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-# The prefixes of LiteRT's and absl's loggers; anything else on stderr belongs to somebody and is kept.
-_LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR|VERBOSE): |[IWE]\d{4} |\xe2\x94\x94 |WARNING: All log messages")
+# The prefixes of LiteRT's and absl's loggers, and tqdm's bars; anything else on stderr belongs to somebody
+# and is kept.
+_LOG_LINE = re.compile(rb"(INFO|WARNING|ERROR|VERBOSE): |[IWE]\d{4} |\xe2\x94\x94 |\r?[\w ]+:+ +\d+%\|")
 
 
 def mute_native_logs_at_exit() -> None:
@@ -28,24 +29,22 @@ def quiet_native_logs() -> Iterator[None]:
     """Hold back what the process writes to file descriptor 2, then pass on all but native log lines.
 
     The libraries offer no switch for their log, and write past Python's ``sys.stderr``. With
-    ``BERTMOBILE_NATIVE_LOGS=1`` in the environment, or when the block raises, everything is passed on.
+    ``BERTMOBILE_NATIVE_LOGS=1`` in the environment everything is passed on.
     """
     if os.environ.get("BERTMOBILE_NATIVE_LOGS") == "1":
         yield
         return
     sys.stderr.flush()
     saved = os.dup(2)
-    failed = True
     with tempfile.TemporaryFile() as held:
         os.dup2(held.fileno(), 2)
         try:
             yield
-            failed = False
         finally:
             sys.stderr.flush()
             os.dup2(saved, 2)
             os.close(saved)
             held.seek(0)
             for line in held:
-                if failed or not _LOG_LINE.match(line):
+                if not _LOG_LINE.match(line):
                     os.write(2, line)

@@ -84,6 +84,11 @@ class Layer(nn.Module):
         self.activation = ACTIVATIONS[config.hidden_act]()
         self.output = nn.Linear(config.intermediate_size, hidden)
         self.output_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
+        # Set by equalise(): channel scales that the weights have taken in and the activations give back.
+        self.register_buffer("attention_output_scale", None)
+        self.register_buffer("intermediate_input_scale", None)
+        self.register_buffer("output_input_scale", None)
+        self.register_buffer("output_scale", None)
 
     def _split_heads(self, states: Tensor, batch: int) -> Tensor:
         """[batch * n, hidden] to [batch * heads, n, hidden / heads]."""
@@ -117,8 +122,23 @@ class Layer(nn.Module):
         value = self._split_heads(self.value(states), batch)
         scores = torch.bmm(query, key.transpose(1, 2)) + mask
         context = self._join_heads(torch.bmm(torch.softmax(scores, dim=-1), value), batch)
-        attended = self.attention_norm(self.attention_output(context) + rows)
-        return self.output_norm(self.output(self.activation(self.intermediate(attended))) + attended)
+        projected = self.attention_output(context)
+        attended = self.attention_norm(_add(projected, rows, self.attention_output_scale))
+        inner = self.activation(self.intermediate(_divide(attended, self.intermediate_input_scale)))
+        projected = self.output(_divide(inner, self.output_input_scale))
+        normalised: Tensor = self.output_norm(_add(projected, attended, self.output_scale))
+        return normalised
+
+
+def _divide(states: Tensor, scale: Tensor | None) -> Tensor:
+    return states if scale is None else states * (1.0 / scale)
+
+
+def _add(projected: Tensor, residual: Tensor, scale: Tensor | None) -> Tensor:
+    """``scale * projected + residual``, written so that no converter folds the scale back into the weights."""
+    if scale is None:
+        return projected + residual
+    return (projected + residual * (1.0 / scale)) * scale
 
 
 class Encoder(nn.Module):

@@ -2,18 +2,11 @@
 
 import contextlib
 import io
-import re
 
 import litert_torch
 import torch
 
 from bertmobile_export.network import Network
-from bertmobile_export.targets.tflite import flatbuffer
-
-# The converter names tensors after Python modules; the class path tells nobody anything and, repeated for
-# every tensor of every length, fills a quarter of a megabyte.
-_CLASS_PATH = re.compile(r"(?:\w+\.)+(?=\w)")
-
 
 def convert(network: Network, length: int, mask_slots: int | None) -> bytes:
     """Convert a network.
@@ -39,11 +32,3 @@ def convert(network: Network, length: int, mask_slots: int | None) -> bytes:
         converted = litert_torch.convert(network, sample_kwargs=inputs, lightweight_conversion=True)
         content: bytes = converted.model_content()
     return content
-
-
-def shorten_names(model: flatbuffer.Model) -> None:
-    """Strip class paths from the tensor names, in place."""
-    for subgraph in model.subgraphs:
-        for tensor in subgraph.tensors:
-            if tensor.name:
-                tensor.name = _CLASS_PATH.sub("", tensor.name.decode()).encode()

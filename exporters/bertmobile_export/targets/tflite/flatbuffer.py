@@ -1,6 +1,7 @@
 """Reading and writing TFLite flatbuffers (schema.fbs, version 3) without a second copy of the weights."""
 
 import hashlib
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,10 @@ from numpy.typing import NDArray
 ALIGNMENT = 64
 # Anything smaller stays inside the flatbuffer: shape operands must be readable while the graph is built.
 INLINE_BYTES = 1024
+
+# The converter names tensors after Python modules; the class path tells nobody anything and, repeated for
+# every tensor of every length, fills a quarter of a megabyte.
+_CLASS_PATH = re.compile(r"(?:\w+\.)+(?=\w)")
 
 Model = schema.ModelT
 SubGraph = schema.SubGraphT
@@ -120,6 +125,13 @@ def _share_buffers(model: Model) -> None:
     model.buffers = kept
 
 
+def _shorten_names(model: Model) -> None:
+    for subgraph in model.subgraphs:
+        for tensor in subgraph.tensors:
+            if tensor.name:
+                tensor.name = _CLASS_PATH.sub("", tensor.name.decode()).encode()
+
+
 def write(model: Model, path: Path) -> None:
     """Write a model, deterministically: equal constants once, large ones streamed behind the flatbuffer.
 
@@ -130,6 +142,7 @@ def write(model: Model, path: Path) -> None:
     """
     _share_buffers(model)
     _share_quantization(model)
+    _shorten_names(model)
     outside: dict[int, NDArray[np.uint8]] = {}
     for index, buffer in enumerate(model.buffers):
         if buffer.data is not None and len(buffer.data) > INLINE_BYTES:

@@ -1,22 +1,20 @@
 """Our recipes in the terms of litert-quantizer."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bertmobile.errors import UsageError
 from bertmobile_export.recipes import Recipe, WeightFormat
+from bertmobile_export.targets.tflite.calibrate import Ranges
 
 # Scopes are the names of output tensors, which the converter derives from the network's modules.
 ENCODER_SCOPE = r"Layer_\d+"
 HEAD_SCOPE = r"Head_head|serving_default"
 TIED_DECODER_SCOPE = r"serving_default_logits"
 _GRANULARITY = {"tensor": "TENSORWISE", "channel": "CHANNELWISE"}
-# What static activations cover: the products, where the time goes and which NPUs take as int8. Layer
-# normalisation, softmax and GELU keep float32: at 8 bits per tensor they lose more than all the rest.
-_STATIC_OPERATORS = ("FULLY_CONNECTED", "BATCH_MATMUL")
+# What static activations cover: the projections, which hold all weights and nearly all arithmetic. Attention
+# probabilities over 256 tokens are near 1/256, the step of an 8-bit range; normalisation and GELU lose more
+# at 8 bits than all the rest.
+STATIC_OPERATORS = ("FULLY_CONNECTED",)
 
 
 def _config(form: WeightFormat, activations: str) -> tuple[str, dict[str, Any]]:
@@ -70,19 +68,13 @@ def quantizer_recipe(recipe: Recipe, *, tied_decoder: bool) -> list[dict[str, An
     rule(".*", "EMBEDDING_LOOKUP", recipe.weights["embeddings"], lookup)
     rule(HEAD_SCOPE, "FULLY_CONNECTED", recipe.weights["head"], recipe.activations)
     rule(ENCODER_SCOPE, "FULLY_CONNECTED", recipe.weights["encoder"], recipe.activations)
-    if recipe.activations == "static":
-        rule(ENCODER_SCOPE, "BATCH_MATMUL", recipe.weights["encoder"], recipe.activations)
     if tied_decoder:
         rule(TIED_DECODER_SCOPE, "FULLY_CONNECTED", recipe.weights["embeddings"], recipe.activations)
     return rules
 
 
 def quantize(
-    content: bytes,
-    recipe: Recipe,
-    *,
-    tied_decoder: bool,
-    calibration: Iterable[Mapping[str, NDArray[np.int32]]] = (),
+    content: bytes, recipe: Recipe, *, tied_decoder: bool, ranges: Ranges | None = None
 ) -> bytes | bytearray | memoryview:
     """Quantize a float32 model.
 
@@ -90,7 +82,7 @@ def quantize(
         content: the model.
         recipe: what to do.
         tied_decoder: see :func:`quantizer_recipe`.
-        calibration: inputs of the model's one signature, for recipes with static activations.
+        ranges: of the tensors around :data:`STATIC_OPERATORS`, for recipes with static activations.
 
     Raises:
         UsageError: the quantizer cannot express the recipe.
@@ -104,11 +96,8 @@ def quantize(
         quantizer = litert_quantizer.Quantizer(content, rules)
     except ValueError as failure:
         raise UsageError(f"TFLite cannot express recipe {recipe.name}: {failure}") from failure
-    statistics = None
-    if quantizer.need_calibration:
-        statistics = quantizer.calibrate({"serving_default": list(calibration)}, num_threads=2)
     quantized = quantizer.quantize(
-        statistics, enable_progress_bar=False, enable_progress_report=False
+        ranges, enable_progress_bar=False, enable_progress_report=False
     ).quantized_model
     assert quantized is not None
     return quantized

@@ -1,11 +1,8 @@
 """The TFLite target."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
@@ -46,17 +43,24 @@ class TfliteTarget:
         except ImportError as failure:
             raise MissingDependencyError(failure.name or "litert-torch", "export") from failure
         traced = buckets.trace_length(plan.lengths, _dimensions(plan))
+
+        def write_buckets(content: bytes | bytearray | memoryview) -> None:
+            model = flatbuffer.read(content)
+            buckets.specialise(model, traced, plan.lengths)
+            flatbuffer.write(model, path)
+
         content = convert.convert(network, traced, plan.mask_slots)
-        quantized = quantize.quantize(
-            content,
-            plan.recipe,
-            tied_decoder=plan.tied_decoder,
-            calibration=_fitted(calibration, traced) if plan.recipe.needs_calibration else (),
+        ranges = None
+        if plan.recipe.needs_calibration:
+            from bertmobile_export.targets.tflite.calibrate import activation_ranges
+
+            write_buckets(content)  # the float32 model, replaced below
+            ranges = activation_ranges(
+                flatbuffer.read(content), path, plan.lengths, calibration, quantize.STATIC_OPERATORS
+            )
+        write_buckets(
+            quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges)
         )
-        model = flatbuffer.read(quantized)
-        convert.shorten_names(model)
-        buckets.specialise(model, traced, plan.lengths)
-        flatbuffer.write(model, path)
 
 
 def _dimensions(plan: Plan) -> set[int]:
@@ -74,22 +78,6 @@ def _dimensions(plan: Plan) -> set[int]:
         config.num_labels,
         plan.mask_slots or 1,
     }
-
-
-def _fitted(inputs: "Iterable[Inputs]", length: int) -> Iterator[dict[str, NDArray[np.int32]]]:
-    """Inputs cut or padded to ``length``, with the position ids that the converted graph takes."""
-    for sample in inputs:
-        fitted = {}
-        for name, values in sample.items():
-            row = values.astype(np.int32)
-            if name == "mask_positions":
-                row = np.minimum(row, length - 1)
-            else:
-                row = row[:, :length]
-                row = np.pad(row, ((0, 0), (0, length - row.shape[1])))
-            fitted[name] = row
-        fitted["position_ids"] = np.arange(length, dtype=np.int32)
-        yield fitted
 
 
 TARGET = TfliteTarget()
