@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import ParityError
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
@@ -12,6 +12,14 @@ from bertmobile_export.checkpoint.source import locate
 from bertmobile_export.plan import Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
 from bertmobile_export.targets import Target, get_target
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bertmobile_export.checkpoint import Checkpoint
+    from bertmobile_export.network import Network
+    from bertmobile_export.texts import TextSet
 
 # Called with what is being done, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -93,10 +101,7 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
     from tokenizers import Tokenizer
 
     from bertmobile_export import bundle as bundles
-    from bertmobile_export.calibration import calibration_inputs
     from bertmobile_export.checkpoint import load_checkpoint
-    from bertmobile_export.network import build_network
-    from bertmobile_export.network.equalisation import equalise
     from bertmobile_export.texts import builtin_texts, texts_from_file
 
     path = bundles.bundle_path(request.output, early, overwrite=request.overwrite)
@@ -105,8 +110,7 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
         checkpoint = replace(checkpoint, trained=False)
     plan, target = make_plan(request, checkpoint.location.model, checkpoint.config)
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
-    spec = checkpoint.tokenizer.spec
-    mask = spec.special_tokens["mask"].token
+    mask = checkpoint.tokenizer.spec.special_tokens["mask"].token
 
     def texts(corpus: Any) -> Any:
         return builtin_texts(
@@ -120,15 +124,7 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
     )
     with bundles.staging(path) as folder:
         progress("Converting", 0, 1)
-        network = build_network(
-            plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits
-        )
-        samples = []
-        if plan.recipe.needs_calibration:
-            progress("Calibrating", 0, 1)
-            samples = list(calibration_inputs(plan, spec, tokenizer, calibration))
-            equalise(network, samples)
-            progress("Converting", 0, 1)
+        network, samples = prepare(plan, checkpoint, calibration)
         target.write(plan, network, samples, folder / target.model_file)
         del network
         manifest = bundles.draft_manifest(plan, checkpoint, target)
@@ -145,6 +141,25 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
         bundles.install(folder, path)
     seconds = time.perf_counter() - started
     return Result(path, plan, size, source_bytes, seconds, report.document, report.failures)
+
+
+def prepare(
+    plan: Plan, checkpoint: "Checkpoint", calibration: "TextSet"
+) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
+    """The network as the recipe wants it, and its calibration inputs (none for recipes that need none)."""
+    from tokenizers import Tokenizer
+
+    from bertmobile_export.calibration import calibration_inputs
+    from bertmobile_export.network import build_network
+    from bertmobile_export.network.equalisation import equalise
+
+    network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
+    if not plan.recipe.needs_calibration:
+        return network, []
+    tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
+    samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
+    equalise(network, samples)
+    return network, samples
 
 
 def _parameter_bytes(state: Any) -> int:

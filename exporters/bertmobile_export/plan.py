@@ -50,9 +50,7 @@ class Plan:
     def bundle_name(self) -> str:
         """``<model>-<task>-<recipe>[-<option>...].<target>``; options sorted."""
         model = re.sub(r"[^A-Za-z0-9._-]+", "-", self.model.rsplit("/", 1)[-1]).strip("-.") or "model"
-        suffixes = [
-            key if value is True else f"{key}{value}" for key, value in sorted(self.options.items())
-        ]
+        suffixes = [key if value is True else f"{key}{value}" for key, value in sorted(self.options.items())]
         return "-".join([model, self.task, self.recipe.name, *suffixes]) + f".{self.target}"
 
     def inputs(self, dtype: str) -> tuple[TensorSpec, ...]:

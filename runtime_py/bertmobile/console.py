@@ -9,8 +9,8 @@ from typing import TextIO
 
 import click
 
-from bertmobile.native_log import mute_native_logs_at_exit
 from bertmobile.errors import BertMobileError
+from bertmobile.native_log import mute_native_logs_at_exit
 
 _VERBOSE = "--verbose"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells report it

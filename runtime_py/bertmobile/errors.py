@@ -1,11 +1,11 @@
 """Every error a user can meet, and the exit code of the command that meets it.
 
-    BertMobileError            1  failed
-    ├── BundleError            1  a bundle is damaged, unverified or unreadable
-    ├── CheckpointError        1  a source model cannot be used
-    ├── UsageError             2  an argument or an input is wrong
-    ├── ParityError            3  the exported model differs from its reference
-    └── MissingDependencyError 4  an optional package is not installed
+BertMobileError            1  failed
+├── BundleError            1  a bundle is damaged, unverified or unreadable
+├── CheckpointError        1  a source model cannot be used
+├── UsageError             2  an argument or an input is wrong
+├── ParityError            3  the exported model differs from its reference
+└── MissingDependencyError 4  an optional package is not installed
 """
 
 

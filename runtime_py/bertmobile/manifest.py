@@ -141,7 +141,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST
     if not path.is_file():
-        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}; export one with bertmobile-export")
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}; export one with bertmobile-export"
+        )
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
     except (ValueError, UnicodeDecodeError) as failure:

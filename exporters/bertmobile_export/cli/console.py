@@ -41,9 +41,22 @@ def quiet_converters(verbose: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def progress_bar(console: "Console", *, visible: bool) -> Iterator["Progress"]:
     """A bar with the current stage; a callable for :func:`bertmobile_export.export.export`."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+    )
 
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
     with Progress(*columns, console=console, transient=True, disable=not visible) as bar:
         task = bar.add_task("Starting", total=None)
 

@@ -47,18 +47,45 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 
 
 @click.command(name="bertmobile-export", epilog=EXAMPLES)
-@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Hub id or folder of a BERT checkpoint.")
+@click.option(
+    "--model", default=DEFAULT_MODEL, show_default=True, help="Hub id or folder of a BERT checkpoint."
+)
 @click.option("--revision", help="Branch, tag or commit on the hub.")
 @click.option("--task", help="Hugging Face task name; by default the checkpoint's own.")
 @click.option("--target", required=True, help="Format to write: tflite.")
 @click.option("--int8", "recipe", flag_value="int8", help="The recipe int8.")
 @click.option("--fp16", "recipe", flag_value="float16", help="The recipe float16.")
-@click.option("--recipe", "recipe", metavar="NAME|FILE", help="A recipe by name or from a JSON file.  [default: float32]")
-@click.option("--seq-len", "lengths", callback=_lengths, metavar="N,N,...", help="Length buckets in tokens.  [default: 32,64,128,256]")
+@click.option(
+    "--recipe",
+    "recipe",
+    metavar="NAME|FILE",
+    help="A recipe by name or from a JSON file.  [default: float32]",
+)
+@click.option(
+    "--seq-len",
+    "lengths",
+    callback=_lengths,
+    metavar="N,N,...",
+    help="Length buckets in tokens.  [default: 32,64,128,256]",
+)
 @click.option("--full-logits", is_flag=True, help="Plain outputs: every row, no mask_positions.")
-@click.option("--calibration", type=click.Path(path_type=Path), metavar="FILE", help="Texts to calibrate with, one a line; built-in ones by default.")
-@click.option("--untrained", is_flag=True, help="The weights were never trained: judge parity on cosines alone.")
-@click.option("--output", type=click.Path(path_type=Path), default=Path("artifacts"), show_default=True, metavar="DIR", help="Folder in which the bundle folder is made.")
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Texts to calibrate with, one a line; built-in ones by default.",
+)
+@click.option(
+    "--untrained", is_flag=True, help="The weights were never trained: judge parity on cosines alone."
+)
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("artifacts"),
+    show_default=True,
+    metavar="DIR",
+    help="Folder in which the bundle folder is made.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle of the same name.")
 @click.option("--dry-run", is_flag=True, help="Only predict sizes; reads nothing but the config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")

@@ -79,9 +79,7 @@ class Network(nn.Module):
             [batch, length, labels]), ``start_logits`` and ``end_logits`` ([batch, length]), or
             ``last_hidden_state`` ([batch, length, hidden]) and ``sentence_embedding`` ([batch, hidden]).
         """
-        hidden = self.hidden_states(
-            input_ids, attention_mask, token_type_ids, mask_positions, position_ids
-        )
+        hidden = self.hidden_states(input_ids, attention_mask, token_type_ids, mask_positions, position_ids)
         return self.head(hidden[-1], attention_mask)
 
     def hidden_states(

@@ -48,9 +48,7 @@ class Reference:
         ids = torch.from_numpy(np.asarray(input_ids, dtype=np.int64))
         types = torch.from_numpy(np.asarray(token_type_ids, dtype=np.int64))
         with torch.inference_mode():
-            outputs = self.model(
-                input_ids=ids, attention_mask=torch.ones_like(ids), token_type_ids=types
-            )
+            outputs = self.model(input_ids=ids, attention_mask=torch.ones_like(ids), token_type_ids=types)
         if self.task == "feature-extraction":
             states = outputs.last_hidden_state
             return {

@@ -8,8 +8,8 @@ from importlib.metadata import version
 from typing import Any
 
 from bertmobile import Model
-from bertmobile.schemas import validate
 from bertmobile.errors import ParityError
+from bertmobile.schemas import validate
 from bertmobile_export.parity.compare import Comparison, excerpt
 from bertmobile_export.parity.cpu import instruction_sets, machine
 from bertmobile_export.recipes import Recipe

@@ -12,8 +12,9 @@ from pathlib import Path
 from random import Random
 from typing import Literal
 
-from bertmobile.errors import UsageError
 from tokenizers import Tokenizer
+
+from bertmobile.errors import UsageError
 
 # At least 128 texts in all and 16 for each bucket are what the parity contract asks for.
 TOTAL = 128
@@ -85,9 +86,7 @@ def builtin_texts(
     )
 
 
-def texts_from_file(
-    path: Path, task: str, *, mask_token: str, mask_slots: int | None
-) -> TextSet:
+def texts_from_file(path: Path, task: str, *, mask_token: str, mask_slots: int | None) -> TextSet:
     """A text a line; a tab separates the two of a pair.
 
     Raises:

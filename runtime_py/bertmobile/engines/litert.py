@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertmobile.engines import Tensors
-from bertmobile.native_log import quiet_native_logs
 from bertmobile.engines.weight_cache import WeightCache, cache_key
 from bertmobile.errors import BundleError, MissingDependencyError, UsageError
 from bertmobile.manifest import Manifest
+from bertmobile.native_log import quiet_native_logs
 
 NAME = "litert"
 PACKAGE = "ai-edge-litert"
@@ -121,5 +121,7 @@ def _compile(path: Path, threads: int, weight_cache: Path | None) -> tuple[Any, 
         try:
             model = CompiledModel.from_file(str(path), environment=environment, options=options)
         except RuntimeError as failure:
-            raise BundleError(f"LiteRT cannot load {path.name}: {failure}; export the bundle again") from failure
+            raise BundleError(
+                f"LiteRT cannot load {path.name}: {failure}; export the bundle again"
+            ) from failure
         return model, environment

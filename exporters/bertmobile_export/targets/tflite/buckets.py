@@ -15,7 +15,13 @@ from ai_edge_litert import schema_py_generated as schema
 from bertmobile_export.targets.tflite import flatbuffer
 
 # Operators with operands that hold sizes, and which operands those are.
-SIZE_OPERANDS = {"RESHAPE": (1,), "BROADCAST_TO": (1,), "FILL": (0,), "SLICE": (1, 2), "STRIDED_SLICE": (1, 2)}
+SIZE_OPERANDS = {
+    "RESHAPE": (1,),
+    "BROADCAST_TO": (1,),
+    "FILL": (0,),
+    "SLICE": (1, 2),
+    "STRIDED_SLICE": (1, 2),
+}
 POSITION_IDS = "position_ids"
 
 
@@ -90,7 +96,9 @@ class _Rewriter:
         for index, tensor in enumerate(subgraph.tensors):
             for shape in ("shape", "shapeSignature"):
                 if getattr(tensor, shape) is not None:
-                    setattr(tensor, shape, self._replace(np.asarray(getattr(tensor, shape), np.int32), length))
+                    setattr(
+                        tensor, shape, self._replace(np.asarray(getattr(tensor, shape), np.int32), length)
+                    )
             data = flatbuffer.constant(self.model, tensor)
             if index in self.size_tensors and data is not None:
                 tensor.buffer = self._add_buffer(self._replace(data.view(np.int32), length))

@@ -8,6 +8,7 @@ import torch
 
 from bertmobile_export.network import Network
 
+
 def convert(network: Network, length: int, mask_slots: int | None) -> bytes:
     """Convert a network.
 

@@ -22,9 +22,7 @@ _CLASS_PATH = re.compile(r"(?:\w+\.)+(?=\w)")
 Model = schema.ModelT
 SubGraph = schema.SubGraphT
 
-_OPERATORS = {
-    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
-}
+_OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
 
 
 def read(content: bytes | bytearray | memoryview) -> Model:

@@ -59,9 +59,7 @@ def quantizer_recipe(recipe: Recipe, *, tied_decoder: bool) -> list[dict[str, An
         if form.bits == 32:
             return
         algorithm, config = _config(form, activations)
-        rules.append(
-            {"regex": scope, "operation": operator, "algorithm_key": algorithm, "op_config": config}
-        )
+        rules.append({"regex": scope, "operation": operator, "algorithm_key": algorithm, "op_config": config})
 
     # A lookup has no arithmetic to quantize; the rows it returns are float32.
     lookup = "float" if recipe.activations == "float" else "dynamic"

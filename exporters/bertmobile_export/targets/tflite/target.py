@@ -58,9 +58,7 @@ class TfliteTarget:
             ranges = activation_ranges(
                 flatbuffer.read(content), path, plan.lengths, calibration, quantize.STATIC_OPERATORS
             )
-        write_buckets(
-            quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges)
-        )
+        write_buckets(quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges))
 
 
 def _dimensions(plan: Plan) -> set[int]:
