@@ -14,7 +14,7 @@ from bertmobile_export.texts import TextSet
 def calibration_inputs(
     plan: Plan, spec: TokenizerSpec, tokenizer: Tokenizer, texts: TextSet
 ) -> Iterator[dict[str, NDArray[np.int64]]]:
-    """Yield each text as the network's inputs, [1, longest bucket] int64 each (``mask_positions`` [1, slots]).
+    """Yield each text as the network's inputs: [1, longest bucket] int64 (``mask_positions`` [1, slots]).
 
     Args:
         plan: lengths and mask slots.

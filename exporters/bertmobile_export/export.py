@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import ParityError
+from bertmobile.manifest import Verdict
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
 from bertmobile_export.plan import Plan, check_lengths, default_lengths
@@ -133,7 +134,7 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
         del checkpoint
         manifest = bundles.write_manifest(folder, manifest)
         report = _verify(folder, plan, source_folder, texts("parity"), progress)
-        verdict = "passed" if report.passed else "failed"
+        verdict: Verdict = "passed" if report.passed else "failed"
         bundles.write_manifest(folder, replace(manifest, verdict=verdict))
         size = manifest.files[manifest.model_file].bytes
         if not report.passed:

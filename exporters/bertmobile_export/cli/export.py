@@ -91,7 +91,9 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @verbose_option
 @click.pass_context
-def command(context: click.Context, recipe: str | None, dry_run: bool, as_json: bool, **options: Any) -> None:
+def command(
+    context: click.Context, /, recipe: str | None, dry_run: bool, as_json: bool, **options: Any
+) -> None:
     """Turn a BERT checkpoint into a bundle for a phone, and prove that it is still the same model."""
     from bertmobile_export.export import Request
     from bertmobile_export.recipes import read_recipe, recipe_names

@@ -16,12 +16,12 @@ from bertmobile_export.checkpoint.config import ModelConfig
 # weighs nothing beside any real token, and both formats can hold it.
 MASKED_SCORE = -100.0
 
-ACTIVATIONS = {
-    "gelu": lambda: nn.GELU(),
-    "gelu_new": lambda: nn.GELU(approximate="tanh"),
-    "gelu_pytorch_tanh": lambda: nn.GELU(approximate="tanh"),
-    "relu": lambda: nn.ReLU(),
-}
+
+def activation(name: str) -> nn.Module:
+    """The activation that a config's ``hidden_act`` names."""
+    if name == "relu":
+        return nn.ReLU()
+    return nn.GELU() if name == "gelu" else nn.GELU(approximate="tanh")
 
 
 class LayerNorm(nn.LayerNorm):
@@ -34,7 +34,8 @@ class LayerNorm(nn.LayerNorm):
     def forward(self, input: Tensor) -> Tensor:
         centred = input - input.mean(dim=-1, keepdim=True)
         variance = (centred * centred).mean(dim=-1, keepdim=True)
-        return centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        normalised: Tensor = centred * torch.rsqrt(variance + self.eps) * self.weight + self.bias
+        return normalised
 
 
 class Embeddings(nn.Module):
@@ -64,7 +65,8 @@ class Embeddings(nn.Module):
         if batch > 1:
             position = position.repeat(batch, 1)
         words = self.word(input_ids.reshape(-1)) + self.token_type(token_type_ids.reshape(-1))
-        return self.norm(words + position)
+        normalised: Tensor = self.norm(words + position)
+        return normalised
 
 
 class Layer(nn.Module):
@@ -81,10 +83,14 @@ class Layer(nn.Module):
         self.attention_output = nn.Linear(hidden, hidden)
         self.attention_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
         self.intermediate = nn.Linear(hidden, config.intermediate_size)
-        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.activation = activation(config.hidden_act)
         self.output = nn.Linear(config.intermediate_size, hidden)
         self.output_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
         # Set by equalise(): channel scales that the weights have taken in and the activations give back.
+        self.attention_output_scale: Tensor | None
+        self.intermediate_input_scale: Tensor | None
+        self.output_input_scale: Tensor | None
+        self.output_scale: Tensor | None
         self.register_buffer("attention_output_scale", None)
         self.register_buffer("intermediate_input_scale", None)
         self.register_buffer("output_input_scale", None)
@@ -135,7 +141,7 @@ def _divide(states: Tensor, scale: Tensor | None) -> Tensor:
 
 
 def _add(projected: Tensor, residual: Tensor, scale: Tensor | None) -> Tensor:
-    """``scale * projected + residual``, written so that no converter folds the scale back into the weights."""
+    """``scale * projected + residual``, in a form whose scale no converter folds into the weights."""
     if scale is None:
         return projected + residual
     return (projected + residual * (1.0 / scale)) * scale

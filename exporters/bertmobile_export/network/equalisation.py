@@ -33,7 +33,7 @@ _SITES = (
 
 
 def equalise(network: Network, samples: Iterable[Mapping[str, NDArray[np.int64]]]) -> None:
-    """Even out the channels of the activations that lose most to a range shared by the whole tensor, in place.
+    """Even out the channels of the activations that lose most to a range per tensor, in place.
 
     A few channels of BERT's residual stream are fed values fifty times as large as all others. An input is
     divided by a scale for each channel, and the weights' columns are multiplied by it (SmoothQuant, Xiao et
@@ -69,7 +69,8 @@ def equalise(network: Network, samples: Iterable[Mapping[str, NDArray[np.int64]]
 
 
 def _rewrite(layer: Layer, site: _Site, linear: nn.Linear, inputs: Tensor, outputs: Tensor) -> None:
-    weight, bias = linear.weight, linear.bias
+    weight: Tensor = linear.weight
+    bias: Tensor = linear.bias
     if site.input_scale:
         columns = weight.abs().amax(dim=0)
         scale = _positive(inputs) ** EXPONENT / _positive(columns) ** (1 - EXPONENT)

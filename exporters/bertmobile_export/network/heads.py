@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bertmobile_export.checkpoint.config import ModelConfig
-from bertmobile_export.network.encoder import ACTIVATIONS, LayerNorm
+from bertmobile_export.network.encoder import LayerNorm, activation
 
 
 class Rows(Enum):
@@ -38,7 +38,7 @@ class MaskedLanguageModelHead(Head):
     def __init__(self, config: ModelConfig, tied: nn.Embedding | None) -> None:
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = ACTIVATIONS[config.hidden_act]()
+        self.activation = activation(config.hidden_act)
         self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         if tied is not None:
@@ -86,7 +86,7 @@ class QuestionAnsweringHead(Head):
 
 
 class FeatureExtractionHead(Head):
-    """Token states and one vector for the text, pooled as sentence-transformers' config says (mean by default)."""
+    """Token states, and one vector for the text, pooled as sentence-transformers' config says."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()

@@ -80,7 +80,8 @@ class Network(nn.Module):
             ``last_hidden_state`` ([batch, length, hidden]) and ``sentence_embedding`` ([batch, hidden]).
         """
         hidden = self.hidden_states(input_ids, attention_mask, token_type_ids, mask_positions, position_ids)
-        return self.head(hidden[-1], attention_mask)
+        outputs: dict[str, Tensor] = self.head(hidden[-1], attention_mask)
+        return outputs
 
     def hidden_states(
         self,

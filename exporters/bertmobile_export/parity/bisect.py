@@ -26,7 +26,7 @@ class _Diagnostic(nn.Module):
 
     def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
         hidden = self.network.hidden_states(**inputs)
-        outputs = self.network.head(hidden[-1], inputs["attention_mask"])
+        outputs: dict[str, Tensor] = self.network.head(hidden[-1], inputs["attention_mask"])
         # feature-extraction answers with the last layer itself: one tensor cannot be two outputs.
         passed_on = {id(tensor) for tensor in outputs.values()}
         layers = {_name(i): states for i, states in enumerate(hidden) if id(states) not in passed_on}

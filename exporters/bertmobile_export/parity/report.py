@@ -27,7 +27,7 @@ def _all_thresholds() -> dict[str, dict[str, float]]:
 
 
 def thresholds_for(recipe: Recipe, *, trained: bool) -> dict[str, float]:
-    """What a recipe must keep. Ranks of a model that was never trained are noise: only cosines count there."""
+    """What a recipe must keep. Ranks of a model that was never trained are noise: cosines alone count."""
     thresholds = _all_thresholds()[recipe.precision]
     if trained:
         return dict(thresholds)
@@ -37,7 +37,10 @@ def thresholds_for(recipe: Recipe, *, trained: bool) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Report:
-    """A report and what it says to a person: ``failures`` names outputs and quotes texts, and is not stored."""
+    """A report, and what it says to a person.
+
+    ``failures`` names outputs and quotes texts; it is shown and never stored.
+    """
 
     document: dict[str, Any]
     failures: tuple[str, ...]
@@ -48,7 +51,9 @@ class Report:
 
     def worst(self, key: str) -> float | None:
         """The lowest of a number over all outputs (the highest of a difference); None when none has it."""
-        values = [output[key] for output in self.document["outputs"].values() if output[key] is not None]
+        values: list[float] = [
+            output[key] for output in self.document["outputs"].values() if output[key] is not None
+        ]
         if not values:
             return None
         return max(values) if key in (*_AT_MOST, "mean_abs", "kl_mean", "kl_max") else min(values)

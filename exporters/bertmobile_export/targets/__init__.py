@@ -1,4 +1,4 @@
-"""The formats we write. Each target is a module with a ``TARGET``; adding one touches one new module and a line here."""
+"""The formats we write. A target is a module with a ``TARGET``, and a line in the table here."""
 
 from collections.abc import Iterable, Mapping
 from importlib import import_module
@@ -12,7 +12,7 @@ from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
 
 if TYPE_CHECKING:
-    from bertmobile_export.network import Network
+    from torch import nn
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -44,12 +44,13 @@ class Target(Protocol):
         """The name of each bucket's signature in the model file."""
         ...
 
-    def write(self, plan: Plan, network: "Network", calibration: Iterable[Inputs], path: Path) -> None:
+    def write(self, plan: Plan, network: "nn.Module", calibration: Iterable[Inputs], path: Path) -> None:
         """Convert and quantize.
 
         Args:
             plan: what to make.
-            network: the network in float32, in evaluation mode.
+            network: a float32 module in evaluation mode that takes the plan's inputs (and ``position_ids``)
+                by name and returns named outputs: the network, or one that exposes more of it.
             calibration: tokenized texts in the longest bucket: the network's inputs, [1, length] each; read
                 only by recipes that need it.
             path: file to write.

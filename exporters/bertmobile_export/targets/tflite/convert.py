@@ -5,11 +5,10 @@ import io
 
 import litert_torch
 import torch
+from torch import nn
 
-from bertmobile_export.network import Network
 
-
-def convert(network: Network, length: int, mask_slots: int | None) -> bytes:
+def convert(network: nn.Module, length: int, mask_slots: int | None) -> bytes:
     """Convert a network.
 
     Args:

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
@@ -19,10 +19,12 @@ INLINE_BYTES = 1024
 # every tensor of every length, fills a quarter of a megabyte.
 _CLASS_PATH = re.compile(r"(?:\w+\.)+(?=\w)")
 
-Model = schema.ModelT
-SubGraph = schema.SubGraphT
+# The schema is generated without types.
+Model: TypeAlias = Any
 
-_OPERATORS = {code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)}
+_OPERATORS: dict[int, str] = {
+    code: name for name, code in vars(schema.BuiltinOperator).items() if isinstance(code, int)
+}
 
 
 def read(content: bytes | bytearray | memoryview) -> Model:
@@ -108,7 +110,7 @@ def _share_buffers(model: Model) -> None:
                 renumbered[index] = 0
             else:
                 raw = _raw(data)
-                key = (raw.size, hashlib.sha256(raw).digest())
+                key = (raw.size, hashlib.sha256(raw.data).digest())
                 if key not in by_content:
                     by_content[key] = len(kept)
                     kept.append(model.buffers[index])
@@ -160,4 +162,4 @@ def write(model: Model, path: Path) -> None:
         file.write(head)
         for start, data in placed:
             file.write(b"\0" * (start - file.tell()))
-            file.write(data)
+            file.write(data.data)

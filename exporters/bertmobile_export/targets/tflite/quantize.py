@@ -94,8 +94,6 @@ def quantize(
         quantizer = litert_quantizer.Quantizer(content, rules)
     except ValueError as failure:
         raise UsageError(f"TFLite cannot express recipe {recipe.name}: {failure}") from failure
-    quantized = quantizer.quantize(
-        ranges, enable_progress_bar=False, enable_progress_report=False
-    ).quantized_model
-    assert quantized is not None
+    result = quantizer.quantize(ranges, enable_progress_bar=False, enable_progress_report=False)
+    quantized: bytes | bytearray | memoryview = result.quantized_model
     return quantized

@@ -9,7 +9,8 @@ from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import GROUPS
 
 if TYPE_CHECKING:
-    from bertmobile_export.network import Network
+    from torch import nn
+
     from bertmobile_export.targets import Inputs
 
 
@@ -37,7 +38,7 @@ class TfliteTarget:
 
         return {length: signature_name(length) for length in plan.lengths}
 
-    def write(self, plan: Plan, network: "Network", calibration: "Iterable[Inputs]", path: Path) -> None:
+    def write(self, plan: Plan, network: "nn.Module", calibration: "Iterable[Inputs]", path: Path) -> None:
         try:
             from bertmobile_export.targets.tflite import buckets, convert, flatbuffer, quantize
         except ImportError as failure:
