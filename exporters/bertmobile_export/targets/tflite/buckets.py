@@ -7,6 +7,7 @@ of that number is replaced.
 """
 
 import copy
+import itertools
 import math
 from collections.abc import Iterable, Sequence
 
@@ -42,7 +43,7 @@ def trace_length(lengths: Sequence[int], taken: Iterable[int]) -> int:
     longest = max(lengths)
     below = range(longest, 4, -1)
     above = range(longest + 1, longest + 10_000)
-    for candidate in (*below, *above):
+    for candidate in itertools.chain(below, above):
         if candidate not in taken and all(candidate % n for n in range(2, math.isqrt(candidate) + 1)):
             return candidate
     raise ValueError(f"no length to trace at for {sorted(lengths)}")
