@@ -24,7 +24,7 @@ def main(bundle: Path, cache_dir: Path | None) -> None:
     load_seconds = time.perf_counter() - started
     for length in manifest.lengths:
         inputs = {
-            spec.name: np.ones([length if size == "length" else size for size in spec.shape], spec.dtype)
+            spec.name: np.ones([size if isinstance(size, int) else length for size in spec.shape], spec.dtype)
             for spec in manifest.inputs
         }
         for _ in range(3):

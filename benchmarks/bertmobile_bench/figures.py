@@ -290,8 +290,10 @@ def quality(bench: Bench) -> Iterator[Figure]:
     with load(bundle) as model:
         for sentence in sentences(300):
             encoded = model.encode(sentence)
-            row = [encoded.inputs[name][:, : len(encoded)] for name in ("input_ids", "token_type_ids")]
-            expected = reference.run(*row)["sentence_embedding"][0]
+            ids, types = (
+                encoded.inputs[name][:, : len(encoded)] for name in ("input_ids", "token_type_ids")
+            )
+            expected = reference.run(ids, types)["sentence_embedding"][0]
             cosines.append(float(model.embed(sentence)[0] @ expected))  # both have length one
     yield Figure("MiniLM int8, mean cosine of 300 sentences", float(np.mean(cosines)), 0.9965, None, "", True)
     yield Figure("MiniLM int8, worst cosine of 300 sentences", min(cosines), 0.990, None, "", True)
@@ -343,9 +345,8 @@ def main(repetitions: int, only: tuple[str, ...]) -> None:
     click.echo("| figure | measured | must | aim | holds |\n|---|---|---|---|---|")
     for figure in figures:
         aim = "" if figure.aim is None else f"{figure.aim:g}"
-        click.echo(
-            f"| {figure.what} | {figure.value:.4g} {figure.unit} | {figure.must:g} | {aim} | {figure.verdict} |"
-        )
+        measured = f"{figure.value:.4g} {figure.unit}".rstrip()
+        click.echo(f"| {figure.what} | {measured} | {figure.must:g} | {aim} | {figure.verdict} |")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ def run(arguments: Sequence[str]) -> Run:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         redirect = [(os.POSIX_SPAWN_DUP2, out.fileno(), 1), (os.POSIX_SPAWN_DUP2, err.fileno(), 2)]
         started = time.perf_counter()
-        pid = os.posix_spawn(arguments[0], arguments, os.environ, file_actions=redirect)
+        pid = os.posix_spawn(arguments[0], list(arguments), os.environ, file_actions=redirect)
         # wait4 gives the peak of this one process; resource.getrusage only that of all children so far.
         _, status, usage = os.wait4(pid, 0)
         seconds = time.perf_counter() - started

@@ -1,6 +1,5 @@
 """``bertmobile-run``: try a bundle from the shell."""
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertmobile.console import run, verbose_option
+from bertmobile.console import print_json, run, verbose_option
 from bertmobile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,12 +104,12 @@ def command(
             if as_json:
                 results.append({"input": item, "output": _plain(answer)})
             elif json_lines:
-                _print_json(_plain(answer))
+                print_json(_plain(answer))
             else:
                 _print(item, answer, embed=embed, heading=bool(place))
         if as_json:
             document = {"bundle": model.manifest.name, "task": model.manifest.task, "results": results}
-            _print_json(document)
+            print_json(document)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -151,6 +150,8 @@ def _stdin_lines() -> Iterator[tuple[int, str]]:
 
 
 def _parsed(line: str, number: int) -> str | dict[str, Any]:
+    import json
+
     try:
         value = json.loads(line)
     except ValueError as failure:
@@ -169,11 +170,6 @@ def _embed(model: "Model", item: object) -> Any:
 def _plain(answer: Any) -> Any:
     """Arrays as lists, for JSON."""
     return answer.tolist() if hasattr(answer, "tolist") else answer
-
-
-def _print_json(value: Any) -> None:
-    # NaN is not JSON: better no answer than one that parsers reject.
-    click.echo(json.dumps(value, allow_nan=False))
 
 
 def _print(item: Any, answer: Any, *, embed: bool, heading: bool) -> None:

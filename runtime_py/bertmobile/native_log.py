@@ -4,7 +4,6 @@ import atexit
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,6 +33,8 @@ def quiet_native_logs() -> Iterator[None]:
     if os.environ.get("BERTMOBILE_NATIVE_LOGS") == "1":
         yield
         return
+    import tempfile  # not above: commands import this module before they know whether they need it
+
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

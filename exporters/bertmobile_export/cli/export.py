@@ -1,13 +1,11 @@
 """``bertmobile-export``."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertmobile.console import run, verbose_option
+from bertmobile.console import print_json, run, verbose_option
 
 if TYPE_CHECKING:
     from bertmobile_export.export import Request, Result
@@ -71,7 +69,7 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--full-logits", is_flag=True, help="Plain outputs: every row, no mask_positions.")
 @click.option(
     "--calibration",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="FILE",
     help="Texts to calibrate with, one a line; built-in ones by default.",
 )
@@ -80,8 +78,8 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option(
     "--output",
-    type=click.Path(path_type=Path),
-    default=Path("artifacts"),
+    type=click.Path(),
+    default="artifacts",
     show_default=True,
     metavar="DIR",
     help="Folder in which the bundle folder is made.",
@@ -95,9 +93,14 @@ def command(
     context: click.Context, /, recipe: str | None, dry_run: bool, as_json: bool, **options: Any
 ) -> None:
     """Turn a BERT checkpoint into a bundle for a phone, and prove that it is still the same model."""
+    # Imported here and below, not above: --help must answer at once.
+    from pathlib import Path
+
     from bertmobile_export.export import Request
     from bertmobile_export.recipes import read_recipe, recipe_names
 
+    options["output"] = Path(options["output"])
+    options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
         names = [recipe] if recipe else recipe_names()
         _dry_run([Request(recipe=read_recipe(name), **options) for name in names], as_json)
@@ -122,7 +125,7 @@ def _dry_run(requests: "list[Request]", as_json: bool) -> None:
             "lengths": list(plan.lengths),
             "recipes": {planned.recipe.name: size for planned, size in plans},
         }
-        click.echo(json.dumps(document))
+        print_json(document)
         return
     print_table(
         Console(),
@@ -140,7 +143,7 @@ def _export(request: "Request", as_json: bool, verbose: bool) -> None:
     with progress_bar(console, visible=console.is_terminal) as progress, quiet_converters(verbose):
         result = export(request, progress)
     if as_json:
-        click.echo(json.dumps(_document(result)))
+        print_json(_document(result))
     else:
         _show(result)
     raise_for_parity(result)

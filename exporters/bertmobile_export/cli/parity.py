@@ -1,13 +1,11 @@
 """``bertmobile-parity``."""
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertmobile.console import run, verbose_option
+from bertmobile.console import print_json, run, verbose_option
 from bertmobile.errors import ParityError, UsageError
 
 if TYPE_CHECKING:
@@ -29,12 +27,12 @@ Exit codes: 0 passed, 1 failed to run, 2 usage, 3 below a threshold, 4 a package
 
 
 @click.command(name="bertmobile-parity", epilog=EXAMPLES)
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=click.Path())
 @click.option("--reference", required=True, metavar="MODEL", help="Hub id or folder of the source model.")
 @click.option("--revision", help="Branch, tag or commit of the reference on the hub.")
 @click.option(
     "--texts",
-    type=click.Path(path_type=Path),
+    type=click.Path(),
     metavar="FILE",
     help="Texts to compare on, one a line; built-in ones by default.",
 )
@@ -46,16 +44,19 @@ Exit codes: 0 passed, 1 failed to run, 2 usage, 3 below a threshold, 4 a package
 @click.pass_context
 def command(
     context: click.Context,
-    bundle: Path,
+    bundle: str,
     reference: str,
     revision: str | None,
-    texts: Path | None,
+    texts: str | None,
     engine: str | None,
     allow_different: bool,
     with_layers: bool,
     as_json: bool,
 ) -> None:
     """Compare a bundle, run as an app runs it, with its source model in float32."""
+    # Imported here and below, not above: --help must answer at once.
+    from pathlib import Path
+
     from bertmobile_export.cli.console import progress_bar, quiet_converters, stderr_console
     from bertmobile_export.parity.check import Check
 
@@ -65,24 +66,24 @@ def command(
         progress_bar(console, visible=console.is_terminal) as progress,
         quiet_converters(context.obj.verbose),
     ):
-        check = Check.open(bundle, reference, revision=revision)
+        check = Check.open(Path(bundle), reference, revision=revision)
         if not check.same_weights and not allow_different:
             raise UsageError(
-                f"{reference} has other weights than the source of {bundle.name} "
+                f"{reference} has other weights than the source of {check.manifest.name} "
                 f"({check.manifest.source.model}); give the model it was made from, or --allow-different"
             )
-        report = check.compare(texts, engine=engine, progress=progress)
+        report = check.compare(Path(texts) if texts else None, engine=engine, progress=progress)
         if with_layers:
             layers = check.layers(progress)
     if as_json:
         document: dict[str, Any] = {**report.document, "same_weights": check.same_weights}
         if with_layers:
             document["layers"] = [vars(layer) for layer in layers]
-        click.echo(json.dumps(document))
+        print_json(document)
     else:
         _show(report.document, layers)
     if not report.passed:
-        raise ParityError(f"{bundle.name}: {'; '.join(report.failures)}")
+        raise ParityError(f"{check.manifest.name}: {'; '.join(report.failures)}")
 
 
 def _show(report: dict[str, Any], layers: "list[LayerFidelity]") -> None:

@@ -64,7 +64,7 @@ class Check:
         reference = load_reference(
             self.checkpoint.location.folder, self.checkpoint.config, self.manifest.task
         )
-        with load(self.folder, engine=engine, threads=2, verify=False, allow_unverified=True) as model:
+        with load(self.folder, engine=engine, verify=False, allow_unverified=True) as model:
             comparison = compare(
                 model,
                 reference,

@@ -1,11 +1,15 @@
 """Runs texts through a bundle and through its reference, and collects what differs."""
 
+import os
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bertmobile import Model
@@ -13,6 +17,10 @@ from bertmobile.errors import ParityError
 from bertmobile_export.parity.metrics import OutputMetrics
 from bertmobile_export.parity.reference import Reference
 from bertmobile_export.texts import Sample, TextSet
+
+WORKERS = os.cpu_count() or 1
+# Answers in flight: with full logits one of 256 tokens is 60 MB.
+BATCH = 8
 
 Outputs = dict[str, NDArray[np.float32]]
 
@@ -58,47 +66,44 @@ def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]],
     return inputs, positions, len(encoded)
 
 
-def _meaningful(
-    model: Model, outputs: dict[str, NDArray[Any]], tokens: int, positions: list[int], *, padded: bool
-) -> Outputs:
-    """Without the batch axis, and only the rows of text."""
+def _meaningful(model: Model, outputs: dict[str, NDArray[Any]], tokens: int, masks: int) -> Outputs:
+    """Without the batch axis, the padding and the unused mask slots."""
     kept = {}
     for spec in model.manifest.outputs:
         rows = outputs[spec.name][0]
         if spec.shape[1] == "length":
             rows = rows[:tokens]
         elif model.manifest.mask_slots:
-            rows = rows[: len(positions)] if padded else rows[positions]
+            rows = rows[:masks]
         kept[spec.name] = np.asarray(rows, dtype=np.float32)
     return kept
 
 
-def answers(model: Model, reference: Reference, texts: TextSet) -> Iterator[Answer]:
-    """Each text through both models.
+def _answer(model: Model, reference: Reference, sample: Sample) -> Answer | None:
+    """One text through both models; None when its mask was truncated away.
 
     Raises:
         ParityError: the bundle's tokens are not those of the source's tokenizer.
     """
-    longest = model.manifest.lengths[-1]
-    for number, sample in enumerate(texts.samples):
-        inputs, positions, tokens = model_inputs(model, sample)
-        ids = inputs["input_ids"][:, :tokens]
-        if ids[0].tolist() != reference.token_ids(sample.text, sample.pair, longest):
-            raise ParityError(
-                f"the bundle's tokens of text {number} ({excerpt(sample)}) are not those of the source's "
-                "tokenizer; the tokenizer files of the checkpoint contradict each other"
-            )
-        if model.manifest.mask_slots and not positions:
-            continue  # its mask was truncated away
-        expected = reference.run(ids, inputs["token_type_ids"][:, :tokens])
-        yield Answer(
-            sample=sample,
-            bucket=inputs["input_ids"].shape[1],
-            inputs=inputs,
-            tokens=tokens,
-            actual=_meaningful(model, model.run(inputs), tokens, positions, padded=True),
-            reference=_meaningful(model, expected, tokens, positions, padded=False),
+    inputs, positions, tokens = model_inputs(model, sample)
+    ids = inputs["input_ids"][:, :tokens]
+    if ids[0].tolist() != reference.token_ids(sample.text, sample.pair, model.manifest.lengths[-1]):
+        raise ParityError(
+            f"the bundle's tokens of {excerpt(sample)} are not those of the source's tokenizer; "
+            "the tokenizer files of the checkpoint contradict each other"
         )
+    if model.manifest.mask_slots and not positions:
+        return None
+    types = inputs["token_type_ids"][:, :tokens]
+    expected = reference.run(ids, types, positions if model.manifest.mask_slots else None)
+    return Answer(
+        sample=sample,
+        bucket=inputs["input_ids"].shape[1],
+        inputs=inputs,
+        tokens=tokens,
+        actual=_meaningful(model, model.run(inputs), tokens, len(positions)),
+        reference=_meaningful(model, expected, tokens, len(positions)),
+    )
 
 
 def compare(
@@ -112,7 +117,7 @@ def compare(
     """Compare all texts.
 
     Args:
-        model: the bundle, through the runtime.
+        model: the bundle, through the runtime, on one thread.
         reference: its source.
         texts: what to run.
         keep_per_bucket: how many answers of each bucket to keep whole.
@@ -123,16 +128,39 @@ def compare(
     """
     scores = model.manifest.task != "feature-extraction"
     comparison = Comparison({spec.name: OutputMetrics(scores) for spec in model.manifest.outputs}, texts)
-    for done, answer in enumerate(answers(model, reference, texts), start=1):
-        for name, metrics in comparison.metrics.items():
-            metrics.add(answer.actual[name], answer.reference[name])
-        if comparison.buckets[answer.bucket] < keep_per_bucket:
-            comparison.kept.append(answer)
-        comparison.buckets[answer.bucket] += 1
-        progress(done, len(texts.samples))
+    done = 0
+    with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
+        for batch in batched(texts.samples, BATCH):
+            for answer in pool.map(lambda sample: _answer(model, reference, sample), batch):
+                done += 1
+                progress(done, len(texts.samples))
+                if answer is None:
+                    continue
+                for name, metrics in comparison.metrics.items():
+                    metrics.add(answer.actual[name], answer.reference[name])
+                if comparison.buckets[answer.bucket] < keep_per_bucket:
+                    comparison.kept.append(answer)
+                comparison.buckets[answer.bucket] += 1
     if not comparison.buckets:
         raise ParityError("none of the texts could be compared; every mask lies behind the longest bucket")
     return comparison
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """Let each text have one core: the threads of PyTorch and of the engine would wait for each other's."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def batched(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:
+    """Slices of ``size``."""
+    for start in range(0, len(samples), size):
+        yield samples[start : start + size]
 
 
 def excerpt(sample: Sample, width: int = 60) -> str:

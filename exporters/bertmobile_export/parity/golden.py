@@ -64,7 +64,8 @@ def _case(answer: Answer) -> dict[str, Any]:
 
 def _output(answer: Answer, name: str) -> dict[str, Any]:
     """Positions spread over the output, and the best scores of each row."""
-    reference, actual = answer.reference[name], answer.actual[name]
+    # JSON has no NaN and no Inf; a bundle that answers with them has failed its parity already.
+    reference, actual = answer.reference[name], np.nan_to_num(answer.actual[name])
     indices = set(np.linspace(0, reference.size - 1, SPREAD).astype(int).tolist())
     rows = reference.reshape(-1, reference.shape[-1])
     for row in np.linspace(0, len(rows) - 1, BEST).astype(int):

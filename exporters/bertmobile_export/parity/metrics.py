@@ -21,8 +21,13 @@ def cosine(a: Floats, b: Floats) -> float:
     norms = float(np.linalg.norm(x) * np.linalg.norm(y))
     if norms == 0.0:
         return float(np.array_equal(x, y))
-    # Two equal vectors may come out a rounding step above one.
-    return min(1.0, float(x @ y) / norms)
+    # Two equal or opposite vectors may come out a rounding step beyond one.
+    return float(np.clip(x @ y / norms, -1.0, 1.0))
+
+
+def _norm(values: Floats) -> float:
+    """In float64: an infinity is counted as float32's largest value, whose square float32 cannot hold."""
+    return float(np.linalg.norm(values.astype(np.float64)))
 
 
 def _log_softmax(logits: Floats) -> NDArray[np.float64]:
@@ -60,7 +65,7 @@ class OutputMetrics:
         self._diffs_max.append(float(diff.max()))
         self._diffs_sum += float(diff.sum(dtype=np.float64))
         self._sizes.append(diff.size)
-        self._norms.append((float(np.linalg.norm(actual)), float(np.linalg.norm(reference))))
+        self._norms.append((_norm(actual), _norm(reference)))
         self._cosines.append(cosine(actual, reference))
         if actual.size == 1:
             self._singles.append((actual.ravel(), reference.ravel()))

@@ -20,6 +20,8 @@ from bertmobile.errors import UsageError
 TOTAL = 128
 PER_BUCKET = 16
 CALIBRATION_TOTAL = 256
+# Passages that are tried for a text of a bucket's length.
+ATTEMPTS = 50
 PAIR_TASKS = ("next-sentence", "question-answering")
 # A file of the user's is sampled down to this many texts.
 LARGEST_FILE = 2_000
@@ -68,22 +70,32 @@ def builtin_texts(
         mask_slots: most masks in a text; any number when None.
     """
     sentences = _sentences(corpus)
-    count = max(TOTAL // len(lengths), PER_BUCKET)
-    if corpus == "calibration":
-        count = CALIBRATION_TOTAL // len(lengths)
-    samples = []
+    total = TOTAL if corpus == "parity" else CALIBRATION_TOTAL
+    count = max(-(-total // len(lengths)), PER_BUCKET)
+
+    def sample(start: int, goal: int, shortest: int, length: int) -> Sample:
+        """A text in the bucket of ``length``, as near to ``goal`` tokens as one can be had."""
+        index = len(samples)
+        for attempt in range(ATTEMPTS):
+            cut = (start + attempt) % len(sentences)
+            passage = sentences[cut:] + sentences[:cut]
+            # Words are not cut and a mask counts less than most words: a text may come out too short.
+            for tokens in range(goal, length + 1):
+                made = _for_task(_fit(passage, tokens, task, tokenizer), task, index, mask_token, mask_slots)
+                if shortest < len(tokenizer.encode(made.text, made.pair)) <= length:
+                    return made
+        return made  # hardly any text fits such a bucket, and a longer one will be truncated
+
+    samples: list[Sample] = []
     shortest = 0
     for length in lengths:
         for i in range(count):
             # Spread over the corpus, and over the token counts that belong to this bucket.
             start = i * len(sentences) // count
-            tokens = shortest + 1 + (i + 1) * (length - shortest - 1) // count
-            samples.append(_fit(sentences[start:] + sentences[:start], tokens, task, tokenizer))
+            goal = shortest + 1 + (i + 1) * (length - shortest - 1) // count
+            samples.append(sample(start, goal, shortest, length))
         shortest = length
-    return TextSet(
-        tuple(_for_task(sample, task, i, mask_token, mask_slots) for i, sample in enumerate(samples)),
-        "builtin",
-    )
+    return TextSet(tuple(samples), "builtin")
 
 
 def texts_from_file(path: Path, task: str, *, mask_token: str, mask_slots: int | None) -> TextSet:

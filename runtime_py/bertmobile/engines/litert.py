@@ -68,6 +68,10 @@ class LiteRtEngine:
         self._finalizer = weakref.finalize(self, _release, model, environment, self._signatures)
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
+        if not self._finalizer.alive:
+            raise UsageError("the engine is closed; open the bundle again")
+        if "input_ids" not in inputs or inputs["input_ids"].ndim != 2:
+            raise UsageError("input_ids [1, length] is missing or has another number of axes")
         length = inputs["input_ids"].shape[1]
         if length not in self._names:
             raise UsageError(f"no bucket of {length} tokens; this bundle has {sorted(self._names)}")
@@ -94,7 +98,13 @@ def open_engine(
     path = folder / manifest.model_file
     if cache_dir is None:
         return LiteRtEngine(*_compile(path, threads, None), manifest)
-    cache = WeightCache(cache_dir, cache_key(manifest.files[manifest.model_file].sha256, version(PACKAGE)))
+    key = cache_key(manifest.files[manifest.model_file].sha256, version(PACKAGE))
+    try:
+        cache = WeightCache(cache_dir, key)
+    except OSError as failure:
+        raise UsageError(
+            f"{cache_dir} cannot hold a cache ({failure.strerror}); name another folder"
+        ) from failure
     try:
         compiled = _compile(path, threads, cache.path)
     except BundleError:
@@ -121,7 +131,8 @@ def _compile(path: Path, threads: int, weight_cache: Path | None) -> tuple[Any, 
         try:
             model = CompiledModel.from_file(str(path), environment=environment, options=options)
         except RuntimeError as failure:
+            reason = " ".join(str(failure).split())
             raise BundleError(
-                f"LiteRT cannot load {path.name}: {failure}; export the bundle again"
+                f"LiteRT cannot load {path.name}: {reason}; export the bundle again"
             ) from failure
         return model, environment
