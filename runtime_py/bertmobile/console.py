@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 import click
 
-from bertmobile.errors import BertMobileError
+from bertmobile.errors import BertMobileError, MissingDependencyError
 from bertmobile.native_log import mute_native_logs_at_exit
 
 _VERBOSE = "--verbose"
@@ -17,7 +17,7 @@ _INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 
 # Read by run(), which sees errors after the command's own context is gone.
 verbose_option = click.option(
-    _VERBOSE, is_flag=True, expose_value=False, help="Show the traceback of an error."
+    _VERBOSE, is_flag=True, expose_value=False, help="Show tracebacks, and the log of the libraries."
 )
 
 
@@ -28,12 +28,14 @@ class Invocation:
     verbose: bool
 
 
-def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
+def run(command: click.Command, argv: Sequence[str] | None = None, *, extra: str | None = None) -> int:
     """Run a click command and report its errors in one line.
 
     Args:
         command: the command; it may return its exit code.
         argv: arguments without the program's name, by default those of the process.
+        extra: the optional dependencies that the whole command needs; a package that cannot be imported is
+            then reported as a missing one of these.
 
     Returns:
         The exit code: 0 done; that of the :class:`BertMobileError`; 2 for click's usage errors; 130 when
@@ -61,6 +63,10 @@ def run(command: click.Command, argv: Sequence[str] | None = None) -> int:
     except Exception as failure:
         if verbose:
             traceback.print_exc()
+        missing = _missing_package(failure)
+        if extra and missing:
+            absent = MissingDependencyError(missing, extra)
+            return _report(str(absent), absent.exit_code)
         hint = "" if verbose else f"; run again with {_VERBOSE} for the traceback"
         return _report(f"{type(failure).__name__}: {failure}{hint}", 1)
     return code if isinstance(code, int) else 0
@@ -75,6 +81,12 @@ def print_json(value: Any) -> None:
     import json  # costs --help a quarter of its time
 
     click.echo(json.dumps(value, allow_nan=False))
+
+
+def _missing_package(failure: Exception) -> str | None:
+    """Name of the package whose absence is the failure; None for our own modules and for other failures."""
+    package = (failure.name or "").partition(".")[0] if isinstance(failure, ModuleNotFoundError) else ""
+    return package if package and not package.startswith("bertmobile") else None
 
 
 def _report(message: str, code: int) -> int:

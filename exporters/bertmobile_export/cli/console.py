@@ -70,12 +70,15 @@ def progress_bar(console: "Console", *, visible: bool) -> Iterator["Progress"]:
 def print_table(
     console: "Console", header: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None
 ) -> None:
-    """A table whose first column is text and whose others are numbers."""
+    """A table whose first column is text and whose others are numbers, under a line of text."""
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    if title:
+        # Not the table's own title: that would be folded to the table's width.
+        console.print(title, soft_wrap=True, highlight=False, markup=False)
+    table = Table(box=None, pad_edge=False)
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
     console.print(table)

@@ -87,6 +87,7 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle of the same name.")
 @click.option("--dry-run", is_flag=True, help="Only predict sizes; reads nothing but the config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.version_option(package_name="bertmobile")
 @verbose_option
 @click.pass_context
 def command(
@@ -173,10 +174,9 @@ def _show(result: "Result") -> None:
     share = result.bytes / result.source_bytes
     print_table(
         console,
-        ("bundle", "recipe", "float32", "now", "share", "seconds"),
+        ("recipe", "float32", "now", "share", "seconds"),
         [
             (
-                str(result.bundle),
                 result.plan.recipe.name,
                 megabytes(result.source_bytes),
                 megabytes(result.bytes),
@@ -184,6 +184,7 @@ def _show(result: "Result") -> None:
                 f"{result.seconds:.1f}",
             )
         ],
+        title=str(result.bundle),
     )
     console.print()
     print_table(console, *parity_rows(result.parity), title=parity_title(result.parity))
@@ -191,4 +192,4 @@ def _show(result: "Result") -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return run(command, argv)
+    return run(command, argv, extra="export")

@@ -40,6 +40,7 @@ Exit codes: 0 passed, 1 failed to run, 2 usage, 3 below a threshold, 4 a package
 @click.option("--allow-different", is_flag=True, help="Compare even if the reference has other weights.")
 @click.option("--bisect", "with_layers", is_flag=True, help="Also show the fidelity layer by layer.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
+@click.version_option(package_name="bertmobile")
 @verbose_option
 @click.pass_context
 def command(
@@ -116,4 +117,4 @@ def _show(report: dict[str, Any], layers: "list[LayerFidelity]") -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; returns its exit code."""
-    return run(command, argv)
+    return run(command, argv, extra="export")

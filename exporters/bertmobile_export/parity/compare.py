@@ -18,7 +18,7 @@ from bertmobile_export.parity.metrics import OutputMetrics
 from bertmobile_export.parity.reference import Reference
 from bertmobile_export.texts import Sample, TextSet
 
-WORKERS = os.cpu_count() or 1
+WORKERS = min(os.cpu_count() or 1, 8)
 # Answers in flight: with full logits one of 256 tokens is 60 MB.
 BATCH = 8
 
@@ -43,6 +43,8 @@ class Comparison:
 
     metrics: dict[str, OutputMetrics]
     texts: TextSet
+    numbers: list[int] = field(default_factory=list)
+    """Which of the texts were compared: the metrics count only these."""
     buckets: Counter[int] = field(default_factory=Counter)
     kept: list[Answer] = field(default_factory=list)
 
@@ -136,6 +138,7 @@ def compare(
                 progress(done, len(texts.samples))
                 if answer is None:
                     continue
+                comparison.numbers.append(done - 1)
                 for name, metrics in comparison.metrics.items():
                     metrics.add(answer.actual[name], answer.reference[name])
                 if comparison.buckets[answer.bucket] < keep_per_bucket:

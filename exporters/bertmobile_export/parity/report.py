@@ -70,6 +70,9 @@ def make_report(model: Model, recipe: Recipe, comparison: Comparison) -> Report:
     manifest = model.manifest
     thresholds = thresholds_for(recipe, trained=manifest.source.trained)
     outputs = {name: metrics.summary() for name, metrics in comparison.metrics.items()}
+    for numbers in outputs.values():
+        for key in ("worst_text", "worst_abs_text"):
+            numbers[key] = comparison.numbers[numbers[key]]
     failures = []
     for name, numbers in outputs.items():
         if numbers["nan_count"] or numbers["inf_count"]:

@@ -1,6 +1,7 @@
 """Quantization recipes: data in the JSON files of this folder, or in a file of the user's."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
@@ -10,6 +11,8 @@ from typing import Any, Literal
 from bertmobile.errors import UsageError
 from bertmobile.schemas import validate
 
+# How bundle names spell options (plan.Plan.options).
+_OPTION_SUFFIX = re.compile(r"-(full-logits|seq\d)")
 GROUPS = ("embeddings", "encoder", "head")
 
 
@@ -81,6 +84,11 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
         UsageError: it does not fit the schema, or combines formats that exclude each other.
     """
     validate(document, "recipe", source=source, error=UsageError)
+    if _OPTION_SUFFIX.search(document["name"]):
+        raise UsageError(
+            f"{source} is named {document['name']}, which a bundle's name would not tell from an option; "
+            "choose a name without -full-logits and -seq"
+        )
     weights = {group: WeightFormat(**form) for group, form in document["weights"].items()}
     recipe = Recipe(document["name"], weights, document["activations"], document)
     if recipe.activations != "float" and not weights["encoder"].quantized:

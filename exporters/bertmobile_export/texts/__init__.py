@@ -76,15 +76,19 @@ def builtin_texts(
     def sample(start: int, goal: int, shortest: int, length: int) -> Sample:
         """A text in the bucket of ``length``, as near to ``goal`` tokens as one can be had."""
         index = len(samples)
+        again = None
         for attempt in range(ATTEMPTS):
             cut = (start + attempt) % len(sentences)
             passage = sentences[cut:] + sentences[:cut]
-            # Words are not cut and a mask counts less than most words: a text may come out too short.
+            # Words are not cut and a mask counts less than most words: a text may come out too short. The
+            # shortest may have been there before, such as a mask alone.
             for tokens in range(goal, length + 1):
                 made = _for_task(_fit(passage, tokens, task, tokenizer), task, index, mask_token, mask_slots)
                 if shortest < len(tokenizer.encode(made.text, made.pair)) <= length:
-                    return made
-        return made  # hardly any text fits such a bucket, and a longer one will be truncated
+                    if made not in samples:
+                        return made
+                    again = made
+        return again or made  # hardly any text fits such a bucket, and a longer one will be truncated
 
     samples: list[Sample] = []
     shortest = 0

@@ -1,0 +1,40 @@
+from collections.abc import Callable, Iterator
+from functools import cache
+
+import pytest
+import torch
+
+from bertmobile_export.checkpoint import load_checkpoint
+from bertmobile_export.network import build_network
+from bertmobile_export.targets.tflite import buckets, convert
+from bertmobile_export.targets.tflite.target import _dimensions
+from tests.checkpoints import TINY, make_checkpoint
+from tests.exporters.configs import make_plan
+
+from .conversions import Converted
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_torch_thread() -> Iterator[None]:
+    """The networks are so small that a second thread only waits for the first."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Converted]:
+    """(task, longest bucket, BertConfig fields) -> a converted tiny checkpoint; made once for each."""
+
+    @cache
+    def make(task: str, longest: int = TINY["max_position_embeddings"], **config: int) -> Converted:
+        folder = make_checkpoint(tmp_path_factory.mktemp(task), task, **config)
+        checkpoint = load_checkpoint(str(folder), task=task)
+        plan = make_plan(task, config=checkpoint.config, lengths=(longest,))
+        network = build_network(checkpoint.config, task, checkpoint.network_state)
+        traced = buckets.trace_length(plan.lengths, _dimensions(plan))
+        content = convert.convert(network, traced, plan.mask_slots)
+        return Converted(network, content, traced, plan.mask_slots)
+
+    return make

@@ -1,0 +1,106 @@
+"""What an export will make is known, checked and uniquely named before a weight is read."""
+
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertmobile.errors import UsageError
+from bertmobile_export.checkpoint.config import TASKS
+from bertmobile_export.plan import MASK_SLOTS, check_lengths, default_lengths
+from bertmobile_export.recipes import recipe_names
+from tests.exporters.configs import make_config, make_plan
+from tests.messages import error_of
+
+
+def test_a_default_export_is_named_after_model_task_recipe_and_target() -> None:
+    assert make_plan("fill-mask", "int8").bundle_name == "tiny-fill-mask-int8.tflite"
+    assert make_plan("fill-mask", "int8").options == {}
+
+
+def test_options_are_added_in_alphabetical_order() -> None:
+    plan = make_plan("fill-mask", "int8", lengths=(32, 128), full_logits=True)
+    assert plan.bundle_name == "tiny-fill-mask-int8-full-logits-seq32-128.tflite"
+    assert list(plan.options) == sorted(plan.options)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("boltuix/bert-mobile", "bert-mobile"),
+        ("my model (2)", "my-model-2"),
+        ("модель", "model"),
+        ("..", "model"),
+        ("v1.2_final", "v1.2_final"),
+    ],
+)
+def test_any_model_gives_a_safe_folder_name(model: str, name: str) -> None:
+    assert make_plan("fill-mask", model=model).bundle_name == f"{name}-fill-mask-float32.tflite"
+
+
+buckets = st.sets(st.integers(4, 512), min_size=1, max_size=4).map(lambda found: tuple(sorted(found)))
+choices = st.tuples(st.sampled_from(TASKS), st.sampled_from(recipe_names()), st.booleans(), buckets)
+
+
+@given(choices, choices)
+def test_different_exports_of_a_model_never_share_a_name(first: tuple, second: tuple) -> None:
+    names = [
+        make_plan(task, recipe, full_logits=full, lengths=lengths).bundle_name
+        for task, recipe, full, lengths in (first, second)
+    ]
+    assert (names[0] == names[1]) == (first == second)
+
+
+def test_no_two_built_in_combinations_share_a_name() -> None:
+    combinations = list(
+        product(TASKS, recipe_names(), (False, True), [(32, 64, 128, 256), (32,), (64,), (32, 64)])
+    )
+    names = {make_plan(t, r, full_logits=f, lengths=n).bundle_name for t, r, f, n in combinations}
+    assert len(names) == len(combinations)
+
+
+def test_mask_slots_belong_to_sparse_fill_mask_alone() -> None:
+    for task in TASKS:
+        assert make_plan(task).mask_slots == (MASK_SLOTS if task == "fill-mask" else None)
+        assert make_plan(task, full_logits=True).mask_slots is None
+    inputs = make_plan("fill-mask").inputs("int32")
+    assert [(spec.name, spec.shape) for spec in inputs][-1] == ("mask_positions", (1, MASK_SLOTS))
+    assert len(make_plan("fill-mask", full_logits=True).inputs("int32")) == 3
+
+
+def test_sparse_and_full_logits_declare_their_rows() -> None:
+    (sparse,) = make_plan("fill-mask").outputs
+    (full,) = make_plan("fill-mask", full_logits=True).outputs
+    assert sparse.shape == (1, MASK_SLOTS, 500)
+    assert full.shape == (1, "length", 500)
+
+
+@pytest.mark.parametrize(("task", "expected"), [("fill-mask", True), ("text-classification", False)])
+def test_only_a_fill_mask_decoder_can_be_tied(task: str, expected: bool) -> None:
+    assert make_plan(task).tied_decoder is expected
+    assert not make_plan(task, config=make_config(tie_word_embeddings=False)).tied_decoder
+
+
+@pytest.mark.parametrize(
+    ("positions", "lengths"),
+    [(512, (32, 64, 128, 256)), (256, (32, 64, 128, 256)), (100, (32, 64)), (16, (16,))],
+)
+def test_default_lengths_reach_as_far_as_the_positions(positions: int, lengths: tuple[int, ...]) -> None:
+    config = make_config(max_position_embeddings=positions)
+    assert default_lengths(config) == lengths
+    assert check_lengths(lengths, config) == lengths
+
+
+def test_lengths_become_sorted_and_distinct() -> None:
+    assert check_lengths([128, 4, 64, 128], make_config()) == (4, 64, 128)
+
+
+def test_a_length_beyond_the_positions_is_refused_with_the_limit() -> None:
+    message = error_of(UsageError, check_lengths, [32, 513], make_config())
+    assert "513" in message and "at most 512" in message
+
+
+def test_a_length_too_short_for_a_text_is_refused_with_the_limit() -> None:
+    message = error_of(UsageError, check_lengths, [3, 32], make_config())
+    assert "--seq-len 3" in message and "at least 4" in message

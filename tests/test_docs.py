@@ -1,0 +1,604 @@
+"""README and docs: their examples run, and what they state is what the code says."""
+
+import inspect
+import io
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+import bertmobile
+import bertmobile.cli
+import bertmobile.errors
+import bertmobile.model
+import bertmobile_export.cli.export
+import bertmobile_export.cli.parity
+from bertmobile.schemas import validate
+from bertmobile.tasks.question_answering import QuestionAnswering
+from bertmobile.tokenization import DEFAULT_STRIDE
+from bertmobile_export import plan, texts
+from bertmobile_export.checkpoint.config import HIDDEN_ACTS, TASK_BY_ARCHITECTURE, read_config
+from bertmobile_export.network.encoder import MASKED_SCORE
+from bertmobile_export.network.equalisation import EXPONENT
+from bertmobile_export.parity import check, golden, metrics
+from bertmobile_export.recipes import read_recipe, recipe_names
+from bertmobile_export.targets.tflite import flatbuffer, size
+
+from .checkpoints import make_checkpoint
+from .exports import BIN, Exports
+from .hub_server import Hub, serve_hub
+from .runtime_py.helpers import HashEngine, make_manifest, write_bundle
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMANDS = {
+    "bertmobile-run": bertmobile.cli,
+    "bertmobile-export": bertmobile_export.cli.export,
+    "bertmobile-parity": bertmobile_export.cli.parity,
+}
+
+# What the names in the examples stand for. Bundles of the first table are real exports of a tiny checkpoint;
+# those of the second have a made-up engine, because only the call and the shape of the answer are at stake.
+REAL_BUNDLES = ("model-feature-extraction-int8.tflite", "my-bert-feature-extraction-int8.tflite")
+PLACEHOLDERS: dict[str, dict[str, Any]] = {
+    "bert-mobile-fill-mask-int8.tflite": {"task": "fill-mask", "mask_slots": plan.MASK_SLOTS},
+    "mnli-text-classification-int8.tflite": {
+        "task": "text-classification",
+        "labels": ("entailment", "neutral", "contradiction"),
+    },
+    "ner-token-classification-int8.tflite": {
+        "task": "token-classification",
+        "labels": ("O", "B-PER", "I-PER", "B-LOC", "I-LOC"),
+    },
+    "qa-question-answering-int8.tflite": {"task": "question-answering"},
+    "bert-next-sentence-int8.tflite": {"task": "next-sentence"},
+}
+FILES = {
+    "texts.txt": "The sea was calm.\nWe walked home in the rain.\n",
+    "reviews.txt": "A good film.\nI did not like the end of it.\nThey made it again.\n",
+    "paragraphs.txt": "It was written by Ada.\nThe letter came in May.\n",
+}
+MY_BERT = "my-bert"
+# The sizes on the card of the default model.
+CARD = {
+    "architectures": ["BertForMaskedLM"],
+    "model_type": "bert",
+    "vocab_size": 30522,
+    "hidden_size": 512,
+    "num_hidden_layers": 8,
+    "num_attention_heads": 8,
+    "intermediate_size": 2048,
+    "max_position_embeddings": 512,
+}
+# Options of other tools.
+FOREIGN_OPTIONS = {"--check"}
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block; ``notes`` are those of a comment ``<!-- key: value, ... -->`` before it."""
+
+    language: str
+    content: str
+    notes: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One command of a shell block."""
+
+    argv: tuple[str, ...]
+    stdin: str = ""
+    stdin_file: str | None = None
+
+    @property
+    def from_hub(self) -> bool:
+        model = self.argv[self.argv.index("--model") + 1] if "--model" in self.argv else None
+        return self.argv[0] == "bertmobile-export" and model in (None, "boltuix/bert-mobile")
+
+
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(page: Path) -> list[Block]:
+    pattern = r"(?:<!-- ([^\n]*) -->\n)?^```(\w+)\n(.*?)^```$"
+    found = []
+    for comment, language, content in re.findall(pattern, page.read_text("utf-8"), re.M | re.S):
+        notes = dict(note.split(": ", 1) for note in comment.split(", ")) if comment else {}
+        found.append(Block(language, content, notes))
+    return found
+
+
+def commands(page: Path) -> list[Command]:
+    lines = [line for block in blocks(page) if block.language == "sh" for line in block.content.splitlines()]
+    return [parse(line) for line in lines if line.strip()]
+
+
+def parse(line: str) -> Command:
+    """A command, with ``echo TEXT |`` before it or ``< FILE`` behind it; no more of the shell than that."""
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>;&$")
+    lexer.whitespace_split = True
+    words = list(lexer)
+    stdin, stdin_file = "", None
+    if "|" in words:
+        bar = words.index("|")
+        assert words[0] == "echo" and bar == 2, line
+        stdin, words = words[1] + "\n", words[bar + 1 :]
+    if "<" in words:
+        stdin_file, words = words[-1], words[:-2]
+    assert not set(words) & set("|<>;&$"), line
+    return Command(tuple(words), stdin, stdin_file)
+
+
+def our_commands() -> list[tuple[Path, Command]]:
+    return [(page, command) for page in PAGES for command in commands(page) if command.argv[0] in COMMANDS]
+
+
+def identify(value: object) -> str:
+    if isinstance(value, Path):
+        return value.name
+    return " ".join(value.argv) if isinstance(value, Command) else str(value)
+
+
+def section(page: str, heading: str) -> str:
+    """The text below a heading, up to the next heading."""
+    text = (ROOT / page).read_text("utf-8")
+    return re.search(rf"^#+ {re.escape(heading)}\n(.*?)(?=^#+ |\Z)", text, re.M | re.S)[1]
+
+
+def rows(text: str) -> list[list[str]]:
+    """The cells of a table's rows, without the header."""
+    lines = [line for line in text.splitlines() if line.startswith("|")]
+    return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines[2:]]
+
+
+def code(cell: str) -> list[str]:
+    return re.findall(r"`([^`\n]+)`", cell)
+
+
+def options(command: str) -> set[str]:
+    """The long options of a command, click's own ``--help`` and ``--version`` included."""
+    parameters = [p for p in COMMANDS[command].command.params if isinstance(p, click.Option)]
+    return {name for parameter in parameters for name in parameter.opts} | {"--help"}
+
+
+# --- examples
+
+
+def lay_out(folder: Path, exports: Exports) -> Path:
+    """A folder in which every name of the examples is there."""
+    (folder / "artifacts").mkdir(parents=True)
+    bundle = exports("feature-extraction", "int8").bundle
+    for name in REAL_BUNDLES:
+        (folder / "artifacts" / name).symlink_to(bundle)
+    for name, manifest in PLACEHOLDERS.items():
+        write_bundle(folder / "artifacts" / name, make_manifest(**manifest))
+    (folder / MY_BERT).symlink_to(exports.checkpoint("feature-extraction"))
+    (folder / ".venv").symlink_to(sys.prefix)
+    for name, content in FILES.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    for page in PAGES:
+        for block in blocks(page):
+            if "file" in block.notes:
+                (folder / block.notes["file"]).write_text(block.content, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def laid_out(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return lay_out(tmp_path_factory.mktemp("docs") / "folder", exports)
+
+
+@pytest.fixture
+def workspace(laid_out: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    real = bertmobile.model.open_engine
+
+    def open_engine(folder: Path, manifest: Any, **settings: Any) -> Any:
+        placeholder = manifest.name.startswith("tiny-") and folder.name in PLACEHOLDERS
+        return HashEngine(manifest) if placeholder else real(folder, manifest, **settings)
+
+    monkeypatch.setattr(bertmobile.model, "open_engine", open_engine)
+    monkeypatch.chdir(laid_out)
+    return laid_out
+
+
+@pytest.fixture(scope="module")
+def card_hub() -> Iterator[Hub]:
+    """A hub with the default model's config, and no weights."""
+    with serve_hub() as hub:
+        hub.add("boltuix/bert-mobile", {"config.json": json.dumps(CARD).encode()})
+        yield hub
+
+
+def run_here(command: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> int:
+    given = (folder / command.stdin_file).read_text("utf-8") if command.stdin_file else command.stdin
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(given.encode())))
+    main: Callable[[list[str]], int] = COMMANDS[command.argv[0]].main
+    return main(list(command.argv[1:]))
+
+
+def run_apart(
+    command: Command, folder: Path, environment: dict[str, str] | None = None, *more: str
+) -> "subprocess.CompletedProcess[str]":
+    program, *arguments = command.argv
+    return subprocess.run(
+        [str(BIN / program), *arguments, *more],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
+QUICK = [
+    (page, command)
+    for page, command in our_commands()
+    if not command.from_hub and "--bisect" not in command.argv
+]
+FROM_HUB = [(page, command) for page, command in our_commands() if command.from_hub]
+# The export of the packaged weights is made by the test of the output that the README shows.
+SLOW = [
+    (page, command)
+    for page, command in our_commands()
+    if "--bisect" in command.argv
+    or (
+        command.argv[0] == "bertmobile-export"
+        and "--dry-run" not in command.argv
+        and not any("site-packages" in argument for argument in command.argv)
+    )
+]
+
+
+@pytest.mark.parametrize("page", PYTHON_PAGES, ids=identify)
+def test_the_python_examples_of_a_page_run_in_order(page: Path, workspace: Path) -> None:
+    namespace: dict[str, Any] = {}
+    for number, block in enumerate(blocks(page), start=1):
+        if block.language == "python":
+            exec(compile(block.content, f"{page.name} block {number}", "exec"), namespace)
+
+
+@pytest.mark.parametrize(("page", "command"), QUICK, ids=identify)
+def test_a_command_of_the_docs_runs(
+    page: Path,
+    command: Command,
+    workspace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    # Exports are planned here and made in the slow test.
+    if command.argv[0] == "bertmobile-export" and "--dry-run" not in command.argv:
+        command = Command((*command.argv, "--dry-run"))
+    assert run_here(command, workspace, monkeypatch) == 0
+    output = capsys.readouterr().out
+    assert output.strip()
+    if "--json" in command.argv:
+        json.loads(output)
+
+
+@pytest.mark.parametrize(("page", "command"), FROM_HUB, ids=identify)
+def test_a_command_with_a_hub_id_plans_its_export(
+    page: Path, command: Command, card_hub: Hub, tmp_path: Path
+) -> None:
+    more = () if "--dry-run" in command.argv else ("--dry-run",)
+    done = run_apart(command, tmp_path, card_hub.environment(tmp_path / "home"), *more)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert card_hub.fetched() == {"config.json"}
+    if "--dry-run" in command.argv:
+        shown = next(block for block in blocks(page) if block.content.startswith("boltuix/bert-mobile,"))
+        assert done.stdout.split() == shown.content.split()
+
+
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [(page, command) for page in PAGES for command in commands(page) if command.argv[0] not in COMMANDS],
+    ids=identify,
+)
+def test_other_commands_name_what_exists(page: Path, command: Command) -> None:
+    program, *arguments = command.argv
+    if program == "make":
+        assert set(arguments) <= make_targets()
+    elif program == "pip":
+        action, package = arguments
+        assert action == "install"
+        assert re.fullmatch(r"bertmobile\[(\w+)\]", package)[1] in pyproject()["optional-dependencies"]
+    elif program == "source":
+        assert arguments == [".venv/bin/activate"]
+    else:
+        assert program.startswith(".venv/bin/") and (BIN / Path(program).name).exists()
+        assert all((ROOT / part).exists() for part in arguments if "/" in part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "command"), SLOW, ids=identify)
+def test_a_long_command_of_the_docs_runs_for_real(
+    page: Path, command: Command, exports: Exports, tmp_path: Path
+) -> None:
+    folder = lay_out(tmp_path / "folder", exports)
+    # An existing bundle of the same name would stand in the way, as it should.
+    if command.argv[0] == "bertmobile-export":
+        (folder / "artifacts").rename(folder / "other-artifacts")
+    # Ranks of an untrained model do not count, and a tiny trained one's are not what the docs speak of.
+    source = make_checkpoint(
+        tmp_path / "bert-mobile", "fill-mask", trained=False, num_hidden_layers=1, max_position_embeddings=256
+    )
+    with serve_hub() as hub:
+        hub.add("boltuix/bert-mobile", {path.name: path.read_bytes() for path in source.iterdir()})
+        done = run_apart(command, folder, hub.environment(tmp_path / "home", COLUMNS="200"))
+    assert done.returncode == 0, done.stderr
+    if command.argv[0] == "bertmobile-export":
+        bundle = re.search(r"^(\S+\.tflite) ", done.stdout, re.M)[1]
+        assert (folder / bundle / "manifest.json").is_file()
+
+
+@pytest.mark.slow
+def test_the_output_that_the_docs_show_is_what_the_packaged_weights_give(tmp_path: Path) -> None:
+    """Words as they are; cosines within what another CPU may change; times not at all."""
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    readme = ROOT / "README.md"
+    shown = [block.content for block in blocks(readme) if block.language == "text"]
+    export = next(c for c in commands(readme) if c.argv[0] == "bertmobile-export" and not c.from_hub)
+    environment = {**os.environ, "COLUMNS": "120"}
+    done = run_apart(export, tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    assert_like(done.stdout, shown[0])
+
+    script = next(block.content for block in blocks(readme) if block.language == "python")
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert_like(answer, shown[1])
+
+    reference = export.argv[export.argv.index("--model") + 1]
+    bundle = f"artifacts/{REAL_BUNDLES[0]}"
+    bisect = Command(("bertmobile-parity", bundle, "--reference", reference, "--bisect"))
+    done = run_apart(bisect, tmp_path, environment)
+    assert done.returncode == 0, done.stderr
+    block = next(b for b in blocks(ROOT / "docs/parity.md") if b.notes.get("printed by") == "minilm-bisect")
+    assert_like(done.stdout[done.stdout.index("Layer by layer") :].replace("<- largest drop", ""),
+                block.content.replace("<- largest drop", ""))  # fmt: skip
+
+
+def assert_like(actual: str, shown: str) -> None:
+    number = r"-?\d+\.\d+(?:e-\d+)?"
+    plain = [re.sub(rf"{number}|\b\d+ MB", "#", text).split() for text in (actual, shown)]
+    assert plain[0] == plain[1]
+    # Cosines have five decimals here; seconds and differences have other forms.
+    cosines = [[float(n) for n in re.findall(r"(?<![\d.])0\.9\d{4}\b", text)] for text in (actual, shown)]
+    assert cosines[0] == pytest.approx(cosines[1], abs=2e-3)
+
+
+# --- statements
+
+
+def pyproject() -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    return project
+
+
+def make_targets() -> set[str]:
+    return set(re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text("utf-8"), re.M)[1].split())
+
+
+def slug(heading: str) -> str:
+    """GitHub's anchor of a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text("utf-8")):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), target
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text("utf-8"), re.M)
+            assert anchor in {slug(heading) for heading in headings}, target
+
+
+def test_every_page_is_reached_from_the_readme() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert all(f"({name_of(page)})" in readme for page in PAGES[1:])
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_pages_name_no_place_on_a_machine(page: Path) -> None:
+    assert not re.search(r"/(?:work|root|home|tmp|Users)/|localhost|127\.0\.0\.1", page.read_text("utf-8"))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_every_option_named_in_a_page_exists(page: Path) -> None:
+    text = page.read_text("utf-8")
+    spans = re.findall(r"`([^`\n]+)`", text) + [b.content for b in blocks(page) if b.language == "sh"]
+    named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
+    assert named - FOREIGN_OPTIONS <= set().union(*map(options, COMMANDS))
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "command"),
+    [
+        ("docs/export.md", "Options", "bertmobile-export"),
+        ("docs/runtime.md", "Command line", "bertmobile-run"),
+    ],
+)
+def test_a_table_of_options_is_complete(page: str, heading: str, command: str) -> None:
+    described = {name.split()[0] for row in rows(section(page, heading)) for name in code(row[0])}
+    assert described == options(command) - {"--help", "--version"}
+
+
+def test_every_option_of_parity_is_described() -> None:
+    text = (ROOT / "docs/parity.md").read_text("utf-8")
+    for option in options("bertmobile-parity") - {"--help", "--verbose"}:
+        assert re.search(rf"{option}\b", text), option
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [("docs/export.md", "Recipes"), ("docs/tflite.md", "Recipes in LiteRT's terms")],
+)
+def test_the_recipes_are_those_that_there_are(page: str, heading: str) -> None:
+    assert sorted(code(row[0])[0] for row in rows(section(page, heading))) == recipe_names()
+
+
+def test_the_readme_names_the_recipes() -> None:
+    named = code(section("README.md", "What is there, and what is not"))
+    assert sorted(named) == recipe_names()
+
+
+def test_the_thresholds_are_those_of_the_data() -> None:
+    text = section("docs/parity.md", "Thresholds")
+    header = next(line for line in text.splitlines() if line.startswith("|"))
+    keys = code(header)
+    stated = {
+        code(name)[0]: {key: float(cell) for key, cell in zip(keys, cells, strict=True) if cell}
+        for name, *cells in rows(text)
+    }
+    data = ROOT / "exporters/bertmobile_export/parity/thresholds.json"
+    assert stated == json.loads(data.read_text("utf-8"))
+
+
+def test_the_exit_codes_are_those_of_the_errors() -> None:
+    stated = {
+        name: int(number)
+        for number, _, names in rows(section("docs/export.md", "Errors and exit codes"))
+        for name in code(names)
+    }
+    kinds = [kind for kind in vars(bertmobile.errors).values() if inspect.isclass(kind)]
+    assert stated == {kind.__name__: kind.exit_code for kind in kinds}
+
+
+def test_the_tasks_have_the_architectures_and_outputs_that_the_table_says(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CARD), encoding="utf-8")
+    config = read_config(tmp_path)
+    by_architecture = {}
+    for task, architectures, outputs in rows(section("docs/export.md", "Tasks")):
+        (name,) = code(task)
+        by_architecture |= dict.fromkeys(code(architectures), name)
+        planned = plan.Plan("m", config, name, read_recipe("int8"), "tflite", (32,))
+        assert [spec.name for spec in planned.outputs] == code(outputs)
+    assert by_architecture == TASK_BY_ARCHITECTURE
+
+
+def test_the_manifest_table_has_every_field() -> None:
+    stated = [name for row in rows(section("docs/bundle.md", "Manifest")) for name in code(row[0])]
+    assert sorted(stated) == sorted(schema("manifest")["required"])
+
+
+def test_the_metrics_table_has_every_field_of_an_output() -> None:
+    stated = [name for row in rows(section("docs/parity.md", "Metrics")) for name in code(row[0])]
+    output = schema("parity")["properties"]["outputs"]["additionalProperties"]
+    assert sorted(stated) == sorted(output["required"])
+
+
+@pytest.mark.parametrize(
+    ("page", "heading"), [("README.md", "What is in a bundle"), ("docs/bundle.md", "Files")]
+)
+def test_the_files_of_a_bundle_are_those_listed(page: str, heading: str, exports: Exports) -> None:
+    stated = {name for row in rows(section(page, heading)) for name in code(row[0])}
+    assert stated == {path.name for path in exports("feature-extraction", "int8").bundle.iterdir()}
+
+
+def test_the_arguments_of_load_are_those_of_its_table() -> None:
+    stated = [code(row[0])[0] for row in rows(section("docs/runtime.md", "Loading"))]
+    assert stated == list(inspect.signature(bertmobile.load).parameters)
+
+
+def test_the_options_of_question_answering_are_those_of_its_table() -> None:
+    table = rows(section("docs/runtime.md", "question-answering"))
+    stated = {code(row[0])[0]: row[1].strip("`") for row in table}
+    parameters = inspect.signature(QuestionAnswering.answer).parameters.values()
+    defaults = {p.name: str(p.default) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    assert defaults.pop("doc_stride") == "None"
+    assert stated.pop("doc_stride").startswith(f"{DEFAULT_STRIDE},")
+    assert stated == defaults
+
+
+LENGTHS = ",".join(map(str, plan.DEFAULT_LENGTHS))
+STATED = [
+    ("README.md", f"the default is `{bertmobile_export.cli.export.DEFAULT_MODEL}`"),
+    ("README.md", "`onnxruntime` is pinned to 1.28"),
+    ("docs/dependencies.md", "`onnxruntime` stays at 1.28"),
+    ("docs/export.md", f"Default `{bertmobile_export.cli.export.DEFAULT_MODEL}`"),
+    ("docs/export.md", f"Default {LENGTHS},"),
+    ("docs/export.md", f"at least {plan.SHORTEST} "),
+    ("docs/export.md", f"{texts.CALIBRATION_TOTAL} built-in texts"),
+    ("docs/export.md", f"more than {texts.LARGEST_FILE:,} lines"),
+    ("docs/export.md", f"{size.LAYER_BYTES / 1000} kB for each layer and {size.SIGNATURE_BYTES // 1000} kB"),
+    ("docs/export.md", ", ".join(f"`{act}`" for act in HIDDEN_ACTS[:-1]) + f" or `{HIDDEN_ACTS[-1]}`"),
+    ("docs/parity.md", f"{texts.TOTAL}, divided among the buckets"),
+    ("docs/parity.md", f"at least {texts.PER_BUCKET} for each bucket"),
+    ("docs/parity.md", f"more than {texts.LARGEST_FILE:,} lines"),
+    ("docs/parity.md", f"at least {metrics.SHORT} of the quadratic mean"),
+    ("docs/parity.md", f"at most {check.LAYER_LENGTH} tokens"),
+    ("docs/parity.md", f"about {check.LAYER_TEXTS} built-in texts"),
+    ("docs/bundle.md", f"({golden.CASES} or more"),
+    ("docs/bundle.md", f"at least {golden.SMALLEST_MAX_ABS},"),
+    ("docs/tflite.md", f"The exponent ({EXPONENT})"),
+    ("docs/tflite.md", f"aligned to {flatbuffer.ALIGNMENT} bytes"),
+    ("docs/tflite.md", f"for anything above {flatbuffer.INLINE_BYTES:,} bytes"),
+    ("docs/tflite.md", f"int32 [1, {plan.MASK_SLOTS}]"),
+    ("docs/architecture.md", f"The mask value is {MASKED_SCORE:.0f}."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("page", "statement"), STATED)
+def test_a_number_in_the_docs_is_that_of_the_code(page: str, statement: str) -> None:
+    assert statement in " ".join((ROOT / page).read_text("utf-8").split())
+
+
+def test_five_slots_are_what_a_fill_mask_bundle_has() -> None:
+    assert plan.MASK_SLOTS == 5
+    for page in ("docs/export.md", "docs/runtime.md"):
+        assert "five slots" in (ROOT / page).read_text("utf-8")
+
+
+def schema(name: str) -> dict[str, Any]:
+    path = ROOT / "runtime_py/bertmobile/schemas" / f"{name}.schema.json"
+    document: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return document
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_json_examples_fit_their_schemas(page: Path, exports: Exports) -> None:
+    for block in blocks(page):
+        if block.language != "json":
+            continue
+        document = json.loads(block.content)
+        name = block.notes.get("schema") or block.notes["part of"]
+        if "part of" in block.notes:
+            whole = exports("feature-extraction", "int8").bundle / f"{name}.json"
+            document = {**json.loads(whole.read_text("utf-8")), **document}
+        validate(document, name, source=page.name, error=bertmobile.BertMobileError)
+
+
+def test_every_direct_dependency_has_its_reason() -> None:
+    named = code((ROOT / "docs/dependencies.md").read_text("utf-8"))
+    project = pyproject()
+    wanted = [*project["dependencies"], *chain.from_iterable(project["optional-dependencies"].values())]
+    names = {re.match(r"[\w-]+", requirement)[0] for requirement in wanted} - {"bertmobile"}
+    assert names <= set(named)
+
+
+def test_the_make_targets_of_the_docs_are_those_of_the_makefile() -> None:
+    stated = [code(row[0])[0] for row in rows(section("docs/development.md", "Set-up"))]
+    assert set(stated) == {f"make {target}" for target in make_targets()}
+
+
+def test_the_changelog_begins_with_the_version_of_the_project() -> None:
+    versions = re.findall(r"^## \[(.*?)\]", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert versions[0] == pyproject()["version"]
