@@ -1,13 +1,9 @@
 """Real bundles for all tests; see :mod:`tests.exports`."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-# tqdm reads it when it is imported. The commands set it themselves, which the tests of processes check.
-os.environ["TQDM_DISABLE"] = "1"
 
 from bertmobile_export.export import Result
 from tests.exports import BIN, COARSE, Exports, Offline, run_offline
