@@ -10,9 +10,10 @@ import sys
 import time
 from pathlib import Path
 
-import ai_edge_litert.compiled_model  # noqa: F401  (its import is not the model's load time)
+import ai_edge_litert.compiled_model  # noqa: F401  (imports are not the model's load time)
 import numpy as np
 
+import bertmobile.engines.litert  # noqa: F401
 from bertmobile.engines import open_engine
 from bertmobile.manifest import read_manifest
 

@@ -24,7 +24,6 @@ class Model:
 
     Attributes:
         manifest: what the bundle says about itself.
-        engine_name, engine_version: what runs it.
     """
 
     def __init__(self, manifest: Manifest, tokenization: Tokenization, engine: Engine) -> None:
@@ -36,12 +35,21 @@ class Model:
         self.manifest = manifest
         self._tokenization = tokenization
         self._engine: Engine | None = engine
-        self.engine_name = engine.name
-        self.engine_version = engine.version
         self._lock = Lock()
         self._task = open_task(Context(manifest, tokenization, self.run))
         parameters = inspect.signature(self._task.answer).parameters.values()
         self._options = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY]
+
+    @property
+    def engine(self) -> tuple[str, str]:
+        """Name and version of what runs the bundle.
+
+        Raises:
+            UsageError: the model was closed.
+        """
+        if self._engine is None:
+            raise UsageError("the model is closed; load it again")
+        return self._engine.name, self._engine.version
 
     def __call__(self, inputs: object = None, /, **options: Any) -> Any:
         """Answer one input, or a list of them.

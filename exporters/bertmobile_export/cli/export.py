@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bertmobile.console import print_json, run, verbose_option
+from bertmobile.errors import UsageError
 
 if TYPE_CHECKING:
     from bertmobile_export.export import Request, Result
@@ -51,11 +52,10 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--revision", help="Branch, tag or commit on the hub.")
 @click.option("--task", help="Hugging Face task name; by default the checkpoint's own.")
 @click.option("--target", required=True, help="Format to write: tflite.")
-@click.option("--int8", "recipe", flag_value="int8", help="The recipe int8.")
-@click.option("--fp16", "recipe", flag_value="float16", help="The recipe float16.")
+@click.option("--int8", is_flag=True, help="The recipe int8.")
+@click.option("--fp16", is_flag=True, help="The recipe float16.")
 @click.option(
     "--recipe",
-    "recipe",
     metavar="NAME|FILE",
     help="A recipe by name or from a JSON file.  [default: float32]",
 )
@@ -91,7 +91,14 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @verbose_option
 @click.pass_context
 def command(
-    context: click.Context, /, recipe: str | None, dry_run: bool, as_json: bool, **options: Any
+    context: click.Context,
+    /,
+    int8: bool,
+    fp16: bool,
+    recipe: str | None,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Turn a BERT checkpoint into a bundle for a phone, and prove that it is still the same model."""
     # Imported here and below, not above: --help must answer at once.
@@ -100,13 +107,22 @@ def command(
     from bertmobile_export.export import Request
     from bertmobile_export.recipes import read_recipe, recipe_names
 
+    chosen = [name for name, given in (("int8", int8), ("float16", fp16), (recipe, recipe)) if name and given]
+    if len(chosen) > 1:
+        raise UsageError(
+            f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16 and --recipe"
+        )
     options["output"] = Path(options["output"])
     options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
-        names = [recipe] if recipe else recipe_names()
+        names = chosen or recipe_names()
         _dry_run([Request(recipe=read_recipe(name), **options) for name in names], as_json)
         return
-    _export(Request(recipe=read_recipe(recipe or "float32"), **options), as_json, context.obj.verbose)
+    _export(
+        Request(recipe=read_recipe(chosen[0] if chosen else "float32"), **options),
+        as_json,
+        context.obj.verbose,
+    )
 
 
 def _dry_run(requests: "list[Request]", as_json: bool) -> None:

@@ -93,7 +93,7 @@ def make_report(model: Model, recipe: Recipe, comparison: Comparison) -> Report:
         "judged_as": recipe.precision,
         "trained": manifest.source.trained,
         "thresholds": thresholds,
-        "engine": {"name": model.engine_name, "version": model.engine_version},
+        "engine": dict(zip(("name", "version"), model.engine, strict=True)),
         "cpu": {"machine": machine(), "instruction_sets": instruction_sets()},
         "reference": {
             "weights_sha256": manifest.source.weights_sha256,

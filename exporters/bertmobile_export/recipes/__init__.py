@@ -13,7 +13,6 @@ from bertmobile.schemas import validate
 
 # How bundle names spell options (plan.Plan.options).
 _OPTION_SUFFIX = re.compile(r"-(full-logits|seq\d)")
-GROUPS = ("embeddings", "encoder", "head")
 
 
 @dataclass(frozen=True)

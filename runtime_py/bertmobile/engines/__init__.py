@@ -17,7 +17,11 @@ class Engine(Protocol):
     """Runs one model file. Not safe for use from several threads at once."""
 
     name: str
-    version: str
+
+    @property
+    def version(self) -> str:
+        """Version of the library that runs the model."""
+        ...
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the model once.

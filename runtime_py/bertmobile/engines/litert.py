@@ -1,8 +1,9 @@
 """LiteRT: runs ``.tflite`` bundles through its CompiledModel on the CPU."""
 
+import importlib.util
 import threading
+import warnings
 import weakref
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,8 @@ class _Signature:
         for key, (dtype, shape) in self._input_types.items():
             if inputs[key].shape != shape:
                 raise UsageError(f"{key} must have shape {shape}, not {inputs[key].shape}")
+            if inputs[key].dtype.kind != dtype.kind:
+                raise UsageError(f"{key} must be {dtype}, not {inputs[key].dtype}")
             self._inputs[key].write(np.ascontiguousarray(inputs[key], dtype=dtype))
         self._model.run_by_name(self._name, self._inputs, self._outputs)
         return {
@@ -59,13 +62,19 @@ class LiteRtEngine:
     name = NAME
 
     def __init__(self, model: Any, environment: Any, manifest: Manifest) -> None:
-        self.version = version(PACKAGE)
         self._model = model
         self._names = dict(manifest.signatures)
         self._signatures: dict[int, _Signature] = {}
         self._lock = threading.Lock()
         # The library logs when it is torn down, which may be as late as the interpreter's exit.
         self._finalizer = weakref.finalize(self, _release, model, environment, self._signatures)
+
+    @property
+    def version(self) -> str:
+        """Version of the LiteRT package."""
+        from importlib.metadata import version  # its import takes longer than loading a model
+
+        return version(PACKAGE)
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         if not self._finalizer.alive:
@@ -84,6 +93,15 @@ class LiteRtEngine:
         self._finalizer()
 
 
+def _library() -> str:
+    """Which build of the runtime packs the weights; its version number takes longer to find than a load."""
+    spec = importlib.util.find_spec("ai_edge_litert")
+    if spec is None or spec.origin is None:
+        raise MissingDependencyError(PACKAGE, "tflite")
+    stats = {path.name: path.stat() for path in Path(spec.origin).parent.glob("lib*.so")}
+    return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in sorted(stats.items()))
+
+
 def _release(model: Any, environment: Any, signatures: dict[int, _Signature]) -> None:
     with quiet_native_logs():
         signatures.clear()
@@ -98,13 +116,17 @@ def open_engine(
     path = folder / manifest.model_file
     if cache_dir is None:
         return LiteRtEngine(*_compile(path, threads, None), manifest)
-    key = cache_key(manifest.files[manifest.model_file].sha256, version(PACKAGE))
+    entry = manifest.files[manifest.model_file]
+    key = cache_key(entry.sha256, _library())
     try:
         cache = WeightCache(cache_dir, key)
     except OSError as failure:
         raise UsageError(
             f"{cache_dir} cannot hold a cache ({failure.strerror}); name another folder"
         ) from failure
+    if not cache.has_room(entry.bytes):
+        warnings.warn(f"the disk of {cache_dir} is nearly full; loading without a cache", stacklevel=2)
+        return LiteRtEngine(*_compile(path, threads, None), manifest)
     try:
         compiled = _compile(path, threads, cache.path)
     except BundleError:

@@ -10,22 +10,27 @@ import hashlib
 import os
 import platform
 import re
+import shutil
+import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 SUFFIX = ".xnnpack"
+# Building takes seconds.
+ABANDONED_SECONDS = 3600
 
 
-def cache_key(model_sha256: str, engine_version: str) -> str:
+def cache_key(model_sha256: str, library: str) -> str:
     """The name under which a model's packed weights are cached.
 
     Args:
         model_sha256: hash of the model file.
-        engine_version: version of the engine that packs the weights.
+        library: identity of the library that packs the weights.
 
     Packing also depends on the CPU, whose instruction sets choose the kernels.
     """
-    parts = (model_sha256, engine_version, platform.machine(), _cpu_flags())
+    parts = (model_sha256, library, platform.machine(), _cpu_flags())
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
 
 
@@ -37,6 +42,14 @@ def _cpu_flags() -> str:
     return match.group(1) if match else ""
 
 
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes left that were killed while they built a cache."""
+    for path in folder.glob("*.building-*"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > ABANDONED_SECONDS:
+                path.unlink()
+
+
 class WeightCache:
     """One model's cache in a folder that the caller names.
 
@@ -46,6 +59,7 @@ class WeightCache:
 
     def __init__(self, folder: Path, key: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_abandoned(folder)
         self._folder = folder
         self._key = key
         found = self._find()
@@ -66,6 +80,14 @@ class WeightCache:
             except FileNotFoundError:  # another process removed it
                 continue
         return None
+
+    def has_room(self, model_bytes: int) -> bool:
+        """Whether the folder's disk can hold a cache that is not there yet; a full one ends the process.
+
+        Args:
+            model_bytes: size of the model file. Packed weights take about as much, float16 ones twice.
+        """
+        return self.warm or shutil.disk_usage(self._folder).free > 3 * model_bytes
 
     def finish(self) -> None:
         """Make a newly built cache visible to later loads; call it once the engine has loaded the model."""

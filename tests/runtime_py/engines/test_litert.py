@@ -239,3 +239,9 @@ def test_opening_and_running_writes_nothing_on_stderr(
         engine.run(inputs_for(manifest, length))
     engine.close()
     assert capfd.readouterr() == ("", "")
+
+
+def test_numbers_that_are_no_ids_are_a_usage_error(engine: Engine, manifest: Manifest) -> None:
+    inputs = inputs_for(manifest, manifest.lengths[0])
+    inputs["input_ids"] = inputs["input_ids"].astype(np.float32)
+    assert "input_ids" in error_of(UsageError, engine.run, inputs)

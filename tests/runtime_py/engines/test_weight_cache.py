@@ -267,3 +267,24 @@ def test_a_manifest_with_another_hash_never_reaches_the_cache(
 
     assert "model.tflite" in error_of(BundleError, load, copy, cache_dir=cache)
     assert snapshot(cache) == before
+
+
+def test_what_killed_builders_left_is_removed_and_what_running_ones_write_is_not(
+    folder: Path, expected: bytes, tmp_path: Path
+) -> None:
+    old, new = (tmp_path / f"key.building-{age}" for age in ("old", "new"))
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0, 0))
+    assert embed(folder, tmp_path) == expected
+    assert new.exists() and not old.exists()
+
+
+def test_a_nearly_full_disk_means_no_cache_and_a_warning(
+    folder: Path, expected: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=1000))
+    with pytest.warns(UserWarning, match="nearly full"):
+        assert embed(folder, tmp_path) == expected
+    assert list(tmp_path.iterdir()) == []

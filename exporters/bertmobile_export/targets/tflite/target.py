@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
-from bertmobile_export.recipes import GROUPS
 
 if TYPE_CHECKING:
     from torch import nn
 
     from bertmobile_export.targets import Inputs
+
+
+# The widths that litert-quantizer and LiteRT's kernels have, by what the activations are; and for lookups.
+BITS = {"float": (4, 8, 16, 32), "dynamic": (2, 4, 8, 16, 32), "static": (4, 8)}
+LOOKUP_BITS = (4, 8, 16, 32)
 
 
 class TfliteTarget:
@@ -23,10 +27,16 @@ class TfliteTarget:
     tools = ("litert-torch", "litert-converter", "litert-quantizer", "ai-edge-litert")
 
     def check(self, plan: Plan) -> None:
-        weights = plan.recipe.weights
-        mixed = {weights[group].quantized for group in GROUPS}
-        if len(mixed) > 1 and plan.recipe.activations == "static":
-            raise UsageError(f"recipe {plan.recipe.name}: static activations need every group below 16 bits")
+        recipe = plan.recipe
+        for group, form in recipe.weights.items():
+            allowed = [
+                bits for bits in BITS[recipe.activations] if group != "embeddings" or bits in LOOKUP_BITS
+            ]
+            if form.bits not in allowed:
+                raise UsageError(
+                    f"TFLite cannot hold {group} at {form.bits} bits with {recipe.activations} activations "
+                    f"(recipe {recipe.name}); give one of {', '.join(map(str, allowed))}"
+                )
 
     def predict_bytes(self, plan: Plan) -> int:
         from bertmobile_export.targets.tflite.size import predict_bytes

@@ -202,5 +202,12 @@ def test_an_impossible_recipe_is_refused(converted: Convert) -> None:
 def test_static_activations_with_floating_point_weights_are_refused(bits: tuple[int, int, int]) -> None:
     plan = make_plan("fill-mask", recipe="int8", lengths=LENGTHS)
     message = error_of(UsageError, TARGET.check, replace(plan, recipe=recipe(*bits, "static")))
-    assert "own" in message and "16 bits" in message
+    assert "own" in message and "bits with static activations" in message
     TARGET.check(plan)
+
+
+def test_two_bit_lookups_are_refused_before_anything_is_converted() -> None:
+    plan = make_plan("fill-mask", recipe="int8", lengths=LENGTHS)
+    message = error_of(UsageError, TARGET.check, replace(plan, recipe=recipe(2, 8, 8, "dynamic")))
+    assert "embeddings at 2 bits" in message and "4, 8, 16, 32" in message
+    TARGET.check(replace(plan, recipe=recipe(4, 2, 2, "dynamic")))
