@@ -17,6 +17,8 @@ from bertmobile_export.export import Request, Result, export
 from bertmobile_export.recipes import read_recipe
 from tests.runtime_py.helpers import tokenizer_folder
 
+pytestmark = pytest.mark.slow
+
 RUN = str(Path(sys.executable).with_name("bertmobile-run"))
 MASKED = ("Hello I'm a [MASK] model.", "The man worked as a [MASK].", "The woman worked as a [MASK].")
 EMBEDDED = "Replace me by any text you'd like."

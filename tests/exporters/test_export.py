@@ -261,6 +261,7 @@ def test_next_sentence_scores_follow_the_classes_of_transformers(exports: Export
     same_answers(answer, {"label": label, "score": max(scores)}, 1e-5)
 
 
+@pytest.mark.slow
 def test_full_logits_fill_masks_as_mask_positions_do(exports: Exports) -> None:
     full = exports("fill-mask", full_logits=True, lengths=(24, 48))
     assert full.failures == ()
@@ -314,6 +315,7 @@ def test_seq_len_is_sorted_named_in_the_bundle_and_left_out_when_it_is_the_defau
 
 
 @pytest.mark.parametrize("name", sorted(FILES))
+@pytest.mark.slow
 def test_two_exports_in_two_processes_are_byte_identical(
     export_json: Exported, export_table: Exported, name: str
 ) -> None:

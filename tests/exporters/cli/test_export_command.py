@@ -139,6 +139,7 @@ def test_json_is_one_object_on_stdout_and_nothing_else_anywhere(export_json: Exp
     verify_bundle(export_json.bundle, manifest, allow_unverified=False)
 
 
+@pytest.mark.slow
 def test_without_json_a_person_reads_sizes_and_the_verdict_and_no_log(export_table: Exported) -> None:
     done = export_table.process.done
     assert done.returncode == 0 and done.stderr == ""
@@ -152,8 +153,10 @@ def test_below_the_threshold_it_exits_3_and_json_still_tells_everything(
     exports: Exports, tmp_path: Path, capsys: pytest.CaptureFixture[str], model_file: Callable[[Path], None]
 ) -> None:
     model_file(exports("feature-extraction", checkpoint={"trained": False}).bundle / "model.tflite")
+    given = arguments(exports, "feature-extraction", tmp_path, "--json")
+    capsys.readouterr()  # of making the checkpoints
     with one_thread():
-        code = main(arguments(exports, "feature-extraction", tmp_path, "--json"))
+        code = main(given)
     out, err = capsys.readouterr()
     assert code == 3
     document = json.loads(out)
@@ -266,6 +269,7 @@ def test_a_missing_package_exits_4_with_the_pip_command(
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_model_of_the_hub_is_exported_with_its_id_and_commit(exports: Exports, tmp_path: Path) -> None:
     source = exports.checkpoint("feature-extraction")
     ready = exports("feature-extraction").bundle / "model.tflite"
