@@ -340,7 +340,7 @@ def test_a_long_command_of_the_docs_runs_for_real(
         done = run_apart(command, folder, hub.environment(tmp_path / "home", COLUMNS="200"))
     assert done.returncode == 0, done.stderr
     if command.argv[0] == "bertmobile-export":
-        bundle = re.search(r"^(\S+\.tflite) ", done.stdout, re.M)[1]
+        bundle = re.search(r"^(\S+\.tflite)$", done.stdout, re.M)[1]
         assert (folder / bundle / "manifest.json").is_file()
 
 

@@ -41,28 +41,23 @@ def quiet_converters(verbose: bool) -> Iterator[None]:
 @contextlib.contextmanager
 def progress_bar(console: "Console", *, visible: bool) -> Iterator["Progress"]:
     """A bar with the current stage; a callable for :func:`bertmobile_export.export.export`."""
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        SpinnerColumn,
-        TextColumn,
-        TimeElapsedColumn,
-    )
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=console, transient=True, disable=not visible) as bar:
-        task = bar.add_task("Starting", total=None)
+        task = bar.add_task("Starting", total=None, count="")
 
         def update(stage: str, done: int, total: int) -> None:
-            # A stage of one step cannot say how far it is: the bar pulses.
-            bar.update(task, description=stage, completed=done, total=None if total <= 1 else total)
+            if total > 1:
+                bar.update(task, description=stage, completed=done, total=total, count=f"{done}/{total}")
+            else:  # one step cannot say how far it is: the bar pulses
+                bar.update(task, description=stage, completed=0, total=None, count="")
 
         yield update
 

@@ -4,6 +4,7 @@ A head says which rows of the last layer it reads (``rows``), so that :class:`~.
 the others out: an exact saving, since no later layer attends to them.
 """
 
+from abc import ABC, abstractmethod
 from enum import Enum
 
 import torch
@@ -21,13 +22,14 @@ class Rows(Enum):
     MASKED = "masked"  # the positions given in mask_positions
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """Base of all heads; ``forward`` maps [batch, rows, hidden] float32 to named outputs."""
 
     rows = Rows.ALL
 
+    @abstractmethod
     def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        raise NotImplementedError
+        """Outputs by name; ``attention_mask`` is [batch, length], 1 for text."""
 
 
 class MaskedLanguageModelHead(Head):
