@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertmobile.errors import ParityError
+from bertmobile.errors import ParityError, UsageError
 from bertmobile.manifest import Verdict
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
@@ -64,7 +64,7 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
     """What ``request`` means for a model; read from its config alone.
 
     Raises:
-        UsageError: the target, the recipe or a length cannot be had.
+        UsageError: the target, the recipe or a length cannot be had, or an option means nothing here.
         CheckpointError: the architecture has no task that we export.
     """
     target = get_target(request.target)
@@ -79,6 +79,10 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
         full_logits=request.full_logits,
     )
     target.check(plan)
+    if request.calibration and not plan.recipe.needs_calibration:
+        raise UsageError(
+            f"recipe {plan.recipe.name} calibrates nothing; leave --calibration out, or choose int8-static"
+        )
     return plan, target
 
 
@@ -122,11 +126,13 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
             corpus, plan.task, tokenizer, plan.lengths, mask_token=mask, mask_slots=plan.mask_slots
         )
 
-    calibration = (
-        texts_from_file(request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots)
-        if request.calibration
-        else texts("calibration")
-    )
+    calibration = None
+    if request.calibration:
+        calibration = texts_from_file(
+            request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots
+        )
+    elif plan.recipe.needs_calibration:
+        calibration = texts("calibration")
     with bundles.staging(path) as folder:
         progress("Converting", 0, 1)
         network, samples = prepare(plan, checkpoint, calibration)
@@ -150,9 +156,18 @@ def export(request: Request, progress: Progress = lambda stage, done, total: Non
 
 
 def prepare(
-    plan: Plan, checkpoint: "Checkpoint", calibration: "TextSet"
+    plan: Plan, checkpoint: "Checkpoint", calibration: "TextSet | None"
 ) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
-    """The network as the recipe wants it, and its calibration inputs (none for recipes that need none)."""
+    """The network as the recipe wants it, and its calibration inputs.
+
+    Args:
+        plan: what to make.
+        checkpoint: the source model.
+        calibration: texts; may be None, and is not read, for recipes that calibrate nothing.
+
+    Returns:
+        The network in float32, and the texts as its inputs (an empty list where nothing is calibrated).
+    """
     from tokenizers import Tokenizer
 
     from bertmobile_export.calibration import calibration_inputs
@@ -160,7 +175,7 @@ def prepare(
     from bertmobile_export.network.equalisation import equalise
 
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
-    if not plan.recipe.needs_calibration:
+    if calibration is None or not plan.recipe.needs_calibration:
         return network, []
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
@@ -169,7 +184,7 @@ def prepare(
 
 
 def _release_memory() -> None:
-    """Give back what the conversion used: glibc keeps freed memory, 200 MB here, unless asked."""
+    """Give back what the conversion used: glibc keeps freed memory unless asked."""
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
         ctypes.CDLL(None).malloc_trim(0)

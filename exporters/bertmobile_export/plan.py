@@ -11,7 +11,7 @@ from bertmobile_export.recipes import Recipe
 
 DEFAULT_LENGTHS = (32, 64, 128, 256)
 # Mask positions of one run. A sentence seldom has more than a few masks, and the vocabulary projection reads
-# the whole table whether for one row or for five: the fifth slot costs 2 % of a 32-token run.
+# the whole table whether for one row or for five.
 MASK_SLOTS = 5
 SHORTEST = 4
 

@@ -452,6 +452,20 @@ def test_the_untrained_flag_labels_weights_that_look_trained(
     assert not read_manifest(result.bundle).source.trained
 
 
+def test_calibration_texts_for_a_recipe_that_calibrates_nothing_are_refused(
+    exports: Exports, tmp_path: Path
+) -> None:
+    asked = request(
+        exports,
+        "feature-extraction",
+        tmp_path / "out",
+        recipe=read_recipe("int8"),
+        calibration=tmp_path / "texts.txt",
+    )
+    assert "--calibration" in error_of(UsageError, export, asked)
+    assert not (tmp_path / "out").exists()
+
+
 def test_calibration_reads_the_users_file_and_stores_none_of_it(
     exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

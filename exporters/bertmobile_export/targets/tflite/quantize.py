@@ -12,8 +12,8 @@ HEAD_SCOPE = r"Head_head|serving_default"
 TIED_DECODER_SCOPE = r"serving_default_logits"
 _GRANULARITY = {"tensor": "TENSORWISE", "channel": "CHANNELWISE"}
 # What static activations cover: the projections, which hold all weights and nearly all arithmetic. Attention
-# probabilities over 256 tokens are near 1/256, the step of an 8-bit range; normalisation and GELU lose more
-# at 8 bits than all the rest.
+# probabilities over 256 tokens are near 1/256, the step of an 8-bit range. Normalisation, softmax and GELU
+# hold no weights, so quantizing them would only lose.
 STATIC_OPERATORS = ("FULLY_CONNECTED",)
 
 
