@@ -17,6 +17,10 @@ from transformers import (
     BertModel,
     PreTrainedModel,
 )
+from transformers.utils.logging import disable_progress_bar
+
+# Tests read stderr; which of them makes a checkpoint first must not matter.
+disable_progress_bar()
 
 MODELS: dict[str, type[PreTrainedModel]] = {
     "fill-mask": BertForMaskedLM,
