@@ -1,5 +1,6 @@
 """Engines run a bundle's model file; each lives in a module of its own and is imported only when used."""
 
+import sys
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -40,8 +41,14 @@ class Engine(Protocol):
         ...
 
 
-# engine name -> (target it runs, module with a class named Engine)
-_ENGINES = {"litert": ("tflite", "bertmobile.engines.litert")}
+# engine name -> (target it runs, module, function that opens a bundle); the first that suits is the default
+_ENGINES = {
+    "litert": ("tflite", "bertmobile.engines.litert", "open_engine"),
+    "onnxruntime": ("onnx", "bertmobile.engines.onnxruntime", "open_engine"),
+    "mlprogram-evaluator": ("coreml", "bertmobile.engines.mlprogram", "open_engine"),
+    "mlprogram-evaluator-fp32": ("coreml", "bertmobile.engines.mlprogram", "open_float32_engine"),
+    "coreml": ("coreml", "bertmobile.engines.coreml", "open_engine"),
+}
 
 
 def open_engine(
@@ -66,12 +73,15 @@ def open_engine(
         MissingDependencyError: the engine's package is not installed.
         BundleError: the model file cannot be loaded.
     """
-    known = [name for name, (target, _) in _ENGINES.items() if target == manifest.target]
+    known = [name for name, (target, *_) in _ENGINES.items() if target == manifest.target]
+    if sys.platform == "darwin" and "coreml" in known:
+        known.sort(key=lambda name: name != "coreml")
     name = engine or (known[0] if known else None)
     if name not in known:
         raise UsageError(
             f"no engine {name or ''} for target {manifest.target}; known: {', '.join(known) or 'none'}"
         )
-    module = import_module(_ENGINES[name][1])
-    opened: Engine = module.open_engine(folder, manifest, threads=threads, cache_dir=cache_dir)
+    _, module, function = _ENGINES[name]
+    opener = getattr(import_module(module), function)
+    opened: Engine = opener(folder, manifest, threads=threads, cache_dir=cache_dir)
     return opened
