@@ -81,10 +81,8 @@ class _Rewriter:
         return sizes
 
     def _add_buffer(self, values: np.ndarray) -> int:
-        buffer = schema.BufferT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(values).tobytes(), dtype=np.uint8)
-        self.model.buffers.append(buffer)
-        return len(self.model.buffers) - 1
+        raw = np.frombuffer(np.ascontiguousarray(values).tobytes(), dtype=np.uint8)
+        return flatbuffer.add_buffer(self.model, raw)
 
     def _replace(self, values: np.ndarray, length: int) -> np.ndarray:
         return np.where(values == self.traced, np.array(length, values.dtype), values)

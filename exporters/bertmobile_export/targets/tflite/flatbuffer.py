@@ -37,6 +37,25 @@ def operator_name(model: Model, operator: schema.OperatorT) -> str:
     return _OPERATORS[model.operatorCodes[operator.opcodeIndex].builtinCode]
 
 
+def operator_code(model: Model, builtin: int) -> int:
+    """The index of a builtin operator among the model's codes; added, in version 1, where it is missing."""
+    for index, code in enumerate(model.operatorCodes):
+        if code.builtinCode == builtin:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = builtin
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
+def add_buffer(model: Model, data: NDArray[np.uint8]) -> int:
+    """Append a buffer; returns its index."""
+    buffer = schema.BufferT()
+    buffer.data = data
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
 def constant(model: Model, tensor: schema.TensorT) -> NDArray[np.uint8] | None:
     """The raw bytes of a constant tensor, or None when it is computed at run time."""
     data = model.buffers[tensor.buffer].data
@@ -135,6 +154,8 @@ def _shorten_names(model: Model) -> None:
 def write(model: Model, path: Path) -> None:
     """Write a model, deterministically: equal constants once, large ones streamed behind the flatbuffer.
 
+    Metadata stay inside it, where readers look for them.
+
     ``model`` is used up: its buffers and quantization tables are not fit for use afterwards.
 
     The schema lets a buffer live outside the flatbuffer at a given offset of the file; the runtime maps it
@@ -143,9 +164,10 @@ def write(model: Model, path: Path) -> None:
     _share_buffers(model)
     _share_quantization(model)
     _shorten_names(model)
+    inside = {entry.buffer for entry in model.metadata or []}
     outside: dict[int, NDArray[np.uint8]] = {}
     for index, buffer in enumerate(model.buffers):
-        if buffer.data is not None and len(buffer.data) > INLINE_BYTES:
+        if index not in inside and buffer.data is not None and len(buffer.data) > INLINE_BYTES:
             outside[index] = _raw(buffer.data)
             # Not the default value, so that the builder reserves the two fields.
             buffer.data, buffer.offset, buffer.size = None, 1, 1

@@ -1,15 +1,17 @@
 """The TFLite target."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
+from bertmobile_export.targets.tflite import mediapipe_limits
 
 if TYPE_CHECKING:
-    from torch import nn
-
+    from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
+    from bertmobile_export.network import Network
+    from bertmobile_export.network.equalisation import QuantizedActivations
     from bertmobile_export.targets import Inputs
 
 
@@ -22,8 +24,8 @@ class TfliteTarget:
     """See :class:`bertmobile_export.targets.Target`."""
 
     name = "tflite"
-    model_file = "model.tflite"
     input_dtype = "int32"
+    options = ("mediapipe",)
     tools = ("litert-torch", "litert-converter", "litert-quantizer", "ai-edge-litert")
 
     def check(self, plan: Plan) -> None:
@@ -37,6 +39,11 @@ class TfliteTarget:
                     f"TFLite cannot hold {group} at {form.bits} bits with {recipe.activations} activations "
                     f"(recipe {recipe.name}); give one of {', '.join(map(str, allowed))}"
                 )
+        if plan.mediapipe:
+            mediapipe_limits.check_plan(plan)
+
+    def model_file(self, plan: Plan) -> str:
+        return "model.tflite"
 
     def predict_bytes(self, plan: Plan) -> int:
         from bertmobile_export.targets.tflite.size import predict_bytes
@@ -48,16 +55,40 @@ class TfliteTarget:
 
         return {length: signature_name(length) for length in plan.lengths}
 
-    def write(self, plan: Plan, network: "nn.Module", calibration: "Iterable[Inputs]", path: Path) -> None:
+    def quantized_activations(self, plan: Plan) -> "QuantizedActivations | None":
+        from bertmobile_export.network.equalisation import QuantizedActivations
+
+        match plan.recipe.activations:
+            case "dynamic":
+                return QuantizedActivations("row")
+            case "static":
+                return QuantizedActivations("static", outputs=True)
+        return None
+
+    def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
+        return {}
+
+    def write(
+        self,
+        plan: Plan,
+        network: "Network",
+        calibration: "Sequence[Inputs]",
+        path: Path,
+        tokenizer: "TokenizerFiles",
+    ) -> None:
         try:
-            from bertmobile_export.targets.tflite import buckets, convert, flatbuffer, quantize
+            from bertmobile_export.targets.tflite import buckets, convert, flatbuffer, mediapipe, quantize
         except ImportError as failure:
             raise MissingDependencyError(failure.name or "litert-torch", "export") from failure
+        if plan.mediapipe:
+            mediapipe_limits.check_tokenizer(tokenizer.spec)
         traced = buckets.trace_length(plan.lengths, _dimensions(plan))
 
         def write_buckets(content: bytes | bytearray | memoryview) -> None:
             model = flatbuffer.read(content)
             buckets.specialise(model, traced, plan.lengths)
+            if plan.mediapipe:
+                mediapipe.adapt(model, plan)
             flatbuffer.write(model, path)
 
         content = convert.convert(network, traced, plan.mask_slots)
@@ -70,6 +101,8 @@ class TfliteTarget:
                 flatbuffer.read(content), path, plan.lengths, calibration, quantize.STATIC_OPERATORS
             )
         write_buckets(quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges))
+        if plan.mediapipe:
+            mediapipe.pack_files(path, plan, tokenizer.vocab_txt)
 
 
 def _dimensions(plan: Plan) -> set[int]:

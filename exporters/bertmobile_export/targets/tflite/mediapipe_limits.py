@@ -1,0 +1,61 @@
+"""What MediaPipe's text tasks can run, known before anything is converted."""
+
+from bertmobile.errors import UsageError
+from bertmobile.manifest import TokenizerSpec
+from bertmobile_export.plan import Plan
+
+TASKS = ("text-classification", "feature-extraction")
+# MediaPipe looks these tokens up by name.
+TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]"}
+
+
+def check_plan(plan: Plan) -> None:
+    """Refuse what MediaPipe has no task for.
+
+    Raises:
+        UsageError: another task, several lengths, a regression, or labels that do not fit on lines.
+    """
+    if plan.task not in TASKS:
+        raise UsageError(
+            f"MediaPipe has no task for {plan.task}; --mediapipe is for {' and '.join(TASKS)}, "
+            "leave it out or give --task"
+        )
+    if len(plan.lengths) > 1:
+        raise UsageError(
+            f"MediaPipe takes one length, not {', '.join(map(str, plan.lengths))}; "
+            f"give one, such as --seq-len {plan.lengths[-1]}"
+        )
+    if plan.problem_type == "regression":
+        raise UsageError(
+            f"{plan.model} is a regression, and MediaPipe's classifier shows scores of labels; "
+            "leave --mediapipe out"
+        )
+    if plan.task == "text-classification" and any(
+        not label or label.splitlines() != [label] for label in plan.config.labels
+    ):
+        raise UsageError(
+            "a label is empty or has a line break, and MediaPipe reads one label a line; "
+            "correct id2label in config.json"
+        )
+
+
+def check_tokenizer(tokenizer: TokenizerSpec) -> None:
+    """Refuse a vocabulary that MediaPipe would use otherwise than it was trained.
+
+    MediaPipe lower-cases A to Z whatever the model. Accents and Chinese characters need no check: they do
+    not occur in ASCII text, the only text that the two tokenizers split alike.
+
+    Raises:
+        UsageError: a cased vocabulary, or special tokens under names that MediaPipe does not look up.
+    """
+    if not tokenizer.lower_case:
+        raise UsageError(
+            "MediaPipe lower-cases every text, and this vocabulary is cased; "
+            "choose an uncased checkpoint, or leave --mediapipe out"
+        )
+    for role, token in TOKENS.items():
+        named = tokenizer.special_tokens[role].token
+        if named != token:
+            raise UsageError(
+                f"MediaPipe looks for {token}, which this vocabulary calls {named}; leave --mediapipe out"
+            )
