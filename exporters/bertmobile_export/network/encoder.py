@@ -16,6 +16,15 @@ from bertmobile_export.checkpoint.config import ModelConfig
 # weighs nothing beside any real token, and both formats can hold it.
 MASKED_SCORE = -100.0
 
+# The buffers of a layer that equalise() may set.
+SCALES = (
+    "attention_input_scale",
+    "intermediate_input_scale",
+    "output_input_scale",
+    "attention_output_scale",
+    "output_scale",
+)
+
 
 def activation(name: str) -> nn.Module:
     """The activation that a config's ``hidden_act`` names."""
@@ -86,15 +95,18 @@ class Layer(nn.Module):
         self.activation = activation(config.hidden_act)
         self.output = nn.Linear(config.intermediate_size, hidden)
         self.output_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
-        # Set by equalise(): channel scales that the weights have taken in and the activations give back.
-        self.attention_output_scale: Tensor | None
-        self.intermediate_input_scale: Tensor | None
-        self.output_input_scale: Tensor | None
-        self.output_scale: Tensor | None
-        self.register_buffer("attention_output_scale", None)
-        self.register_buffer("intermediate_input_scale", None)
-        self.register_buffer("output_input_scale", None)
-        self.register_buffer("output_scale", None)
+        # Set by equalise(): positive scales for each channel, float32, that the weights have taken in and the
+        # activations give back. None, as here, means that there is no such operator.
+        # What a linear reads is multiplied by 1 / scale, and its weights' columns hold the scale:
+        self.attention_input_scale: Tensor | None  # [hidden], for query, key and value alike
+        self.intermediate_input_scale: Tensor | None  # [hidden]
+        self.output_input_scale: Tensor | None  # [intermediate]
+        # The rows of a linear, and its bias, are divided by the scale, and the sum with the residual gives it
+        # back, (projected + residual * (1 / scale)) * scale:
+        self.attention_output_scale: Tensor | None  # [hidden]
+        self.output_scale: Tensor | None  # [hidden]
+        for name in SCALES:
+            self.register_buffer(name, None)
 
     def _split_heads(self, states: Tensor, batch: int) -> Tensor:
         """[batch * n, hidden] to [batch * heads, n, hidden / heads]."""
@@ -121,11 +133,13 @@ class Layer(nn.Module):
         Returns:
             [batch * length or batch * n, hidden] float32.
         """
-        rows = states if rows is None else rows
         batch = max(mask.shape[0] // self.heads, 1)
-        query = self._split_heads(self.query(rows) * self.scale, batch)
-        key = self._split_heads(self.key(states), batch)
-        value = self._split_heads(self.value(states), batch)
+        inputs = _divide(states, self.attention_input_scale)
+        asking = inputs if rows is None else _divide(rows, self.attention_input_scale)
+        rows = states if rows is None else rows
+        query = self._split_heads(self.query(asking) * self.scale, batch)
+        key = self._split_heads(self.key(inputs), batch)
+        value = self._split_heads(self.value(inputs), batch)
         scores = torch.bmm(query, key.transpose(1, 2)) + mask
         context = self._join_heads(torch.bmm(torch.softmax(scores, dim=-1), value), batch)
         projected = self.attention_output(context)
@@ -137,6 +151,7 @@ class Layer(nn.Module):
 
 
 def _divide(states: Tensor, scale: Tensor | None) -> Tensor:
+    """``states / scale``, as a product with a constant that no converter has a reason to fold."""
     return states if scale is None else states * (1.0 / scale)
 
 

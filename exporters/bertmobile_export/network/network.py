@@ -37,6 +37,11 @@ def _head(config: ModelConfig, task: str, encoder: Encoder) -> Head:
     raise ValueError(f"no head for task {task!r}")
 
 
+def layer_name(index: int) -> str:
+    """The output that ``every_layer`` adds for an entry of :meth:`Network.hidden_states`."""
+    return "embeddings" if index == 0 else f"layer_{index - 1}"
+
+
 class Network(nn.Module):
     """BERT for one task.
 
@@ -51,6 +56,8 @@ class Network(nn.Module):
         self.encoder = Encoder(config)
         self.head = _head(config, task, self.encoder)
         self.rows = Rows.ALL if full_logits else self.head.rows
+        self.every_layer = False
+        """For diagnosis: also return the states after the embeddings and after each layer."""
 
     @property
     def takes_mask_positions(self) -> bool:
@@ -78,10 +85,17 @@ class Network(nn.Module):
             Named float32 tensors: ``logits`` ([batch, slots or length, vocabulary], [batch, labels] or
             [batch, length, labels]), ``start_logits`` and ``end_logits`` ([batch, length]), or
             ``last_hidden_state`` ([batch, length, hidden]) and ``sentence_embedding`` ([batch, hidden]).
+            With ``every_layer`` before them ``embeddings``, ``layer_0``, ... ([batch, rows, hidden] each).
         """
         hidden = self.hidden_states(input_ids, attention_mask, token_type_ids, mask_positions, position_ids)
         outputs: dict[str, Tensor] = self.head(hidden[-1], attention_mask)
-        return outputs
+        if not self.every_layer:
+            return outputs
+        # feature-extraction answers with the last layer itself: one tensor cannot be two outputs.
+        passed_on = {id(tensor) for tensor in outputs.values()}
+        return {
+            layer_name(i): states for i, states in enumerate(hidden) if id(states) not in passed_on
+        } | outputs
 
     def hidden_states(
         self,
