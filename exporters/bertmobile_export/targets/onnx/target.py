@@ -1,0 +1,96 @@
+"""The ONNX target."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bertmobile.errors import MissingDependencyError, UsageError
+from bertmobile_export.plan import Plan
+from bertmobile_export.targets.onnx.size import check_size, predict_bytes
+
+if TYPE_CHECKING:
+    from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
+    from bertmobile_export.network import Network
+    from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.targets import Inputs
+
+BITS = (8, 16, 32)
+# Layers whose input rows are made equally large before one range is measured for all of them. What GELU
+# returns differs most from row to row; elsewhere the operators cost more than they gain.
+EVEN_ROWS = ("output",)
+
+
+class OnnxTarget:
+    """See :class:`bertmobile_export.targets.Target`."""
+
+    name = "onnx"
+    input_dtype = "int64"
+    options = ("portable", "ort")
+    tools = ("onnx", "onnxruntime")
+
+    def check(self, plan: Plan) -> None:
+        recipe = plan.recipe
+        for group, form in recipe.weights.items():
+            if form.bits not in BITS:
+                raise UsageError(
+                    f"ONNX cannot hold {group} at {form.bits} bits (recipe {recipe.name}); "
+                    f"give one of {', '.join(map(str, BITS))}"
+                )
+        if plan.portable and recipe.activations == "dynamic":
+            raise UsageError(
+                f"recipe {recipe.name} quantizes activations while the model runs, for which there are only "
+                "operators of ONNX Runtime's own; with --portable give --fp16 or --recipe int8-static"
+            )
+        if plan.portable and len(plan.lengths) > 1:
+            raise UsageError(
+                f"a portable ONNX file has one length, not {len(plan.lengths)}; give one --seq-len"
+            )
+        if plan.ort and any(form.bits == 16 for form in recipe.weights.values()):
+            raise UsageError(
+                f"recipe {recipe.name} stores half-precision weights, which an .ort file would convert at "
+                "every run; give float32 or --int8, or leave --ort out"
+            )
+        check_size(self.predict_bytes(plan))
+
+    def model_file(self, plan: Plan) -> str:
+        return "model.ort" if plan.ort else "model.onnx"
+
+    def predict_bytes(self, plan: Plan) -> int:
+        return predict_bytes(plan)
+
+    def signatures(self, plan: Plan) -> dict[int, str]:
+        return dict.fromkeys(plan.lengths, "main")
+
+    def quantized_activations(self, plan: Plan) -> "QuantizedActivations | None":
+        from bertmobile_export.network.equalisation import QuantizedActivations
+
+        match plan.recipe.activations:
+            case "dynamic":
+                return QuantizedActivations("tensor", even_rows=EVEN_ROWS)
+            case "static":
+                return QuantizedActivations("static", outputs=plan.portable)
+        return None
+
+    def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
+        if not plan.portable or plan.ort:  # the checker reads .onnx files of fixed shape
+            return {}
+        from bertmobile_export.targets.onnx.usability import partitions
+
+        return {"partitions": partitions(path)}
+
+    def write(
+        self,
+        plan: Plan,
+        network: "Network",
+        calibration: "Sequence[Inputs]",
+        path: Path,
+        tokenizer: "TokenizerFiles",
+    ) -> None:
+        try:
+            from bertmobile_export.targets.onnx.write import write, write_ort
+        except ImportError as failure:
+            raise MissingDependencyError(failure.name or "onnx", "export") from failure
+        (write_ort if plan.ort else write)(plan, network, calibration, path)
+
+
+TARGET = OnnxTarget()
