@@ -1,0 +1,244 @@
+"""How MIL, the language of ML Programs, spells BERT.
+
+States are [1, rows, hidden]: Core ML runs one text at a time.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from coremltools.converters.mil.mil import Builder as mb
+from coremltools.converters.mil.mil import Var
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bertmobile_export.network.encoder import MASKED_SCORE, LayerNorm
+from bertmobile_export.network.ranges import Range, Ranges
+from bertmobile_export.plan import Plan
+from bertmobile_export.recipes import WeightFormat
+from bertmobile_export.targets.coreml.weights import store_matrix
+from bertmobile_export.targets.description import Operators
+
+WORD_TABLE = "encoder.embeddings.word"
+# The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
+# network.heads.
+SMALLEST_SQUARE = np.float32(1e-24)
+OUT_OF_MAXIMUM = np.float32(1e4)
+
+
+class MilOperators(Operators[Var]):
+    """See :class:`~bertmobile_export.targets.description.Operators`; adds to the current MIL function.
+
+    Args:
+        inputs: of the function, int32.
+        plan: recipe and lengths.
+        ios: oldest system that must run the program.
+        ranges: of the inputs of the linear layers, for static activations.
+    """
+
+    def __init__(self, inputs: Mapping[str, Var], plan: Plan, ios: int, ranges: Ranges | None) -> None:
+        self._inputs = inputs
+        self._weights = plan.recipe.weights
+        self._lengths = plan.lengths
+        self._ios = ios
+        self._ranges = ranges
+        self._matrices: dict[str, Var] = {}
+        # The widest weights decide the arithmetic.
+        wide = any(form.bits == 32 for form in self._weights.values())
+        self._dtype: Any = np.float32 if wide else np.float16
+        self._mil_dtype = "fp32" if wide else "fp16"
+
+    # Inputs and embeddings.
+
+    def input(self, name: str) -> Var:
+        return self._inputs[name]
+
+    def embedding(self, name: str, table: Tensor, ids: Var) -> Var:
+        return mb.gather(x=self._matrix(name, table), indices=ids, axis=0, name=_spelt(name))
+
+    def position_embedding(self, name: str, table: Tensor, ids: Var) -> Var:
+        rows = self._matrix(name, table[: max(self._lengths)])
+        if len(self._lengths) == 1:
+            return rows
+        length = mb.slice_by_index(x=mb.shape(x=ids, name="shape"), begin=[1], end=[2], name="length")
+        end = mb.concat(values=[length, np.array([table.shape[1]], np.int32)], axis=0, name="end")
+        return mb.slice_by_index(x=rows, begin=[0, 0], end=end, end_mask=[False, True], name=_spelt(name))
+
+    def padding_scores(self, attention_mask: Var) -> Var:
+        keep = mb.cast(x=attention_mask, dtype=self._mil_dtype, name="keep")
+        padding = mb.sub(x=self._dtype(1), y=keep, name="padding")
+        scores = mb.mul(x=padding, y=self._dtype(MASKED_SCORE), name="padding_scores_row")
+        return mb.expand_dims(x=scores, axes=[1, 2], name="padding_scores")
+
+    # Rows.
+
+    def rows_at(self, states: Var, positions: Var) -> Var:
+        indices = mb.squeeze(x=positions, axes=[0], name="positions")
+        return mb.gather(x=states, indices=indices, axis=1, name="masked_rows")
+
+    def first_row(self, states: Var) -> Var:
+        hidden = states.shape[2]
+        return mb.slice_by_index(x=states, begin=[0, 0, 0], end=[1, 1, hidden], name="first_row")
+
+    def drop_rows_axis(self, states: Var) -> Var:
+        return mb.squeeze(x=states, axes=[1], name=f"{states.name}_squeezed")
+
+    def column(self, name: str, states: Var, index: int) -> Var:
+        return mb.slice_by_index(
+            x=states,
+            begin=[0, 0, index],
+            end=[0, 0, index + 1],
+            begin_mask=[True, True, False],
+            end_mask=[True, True, False],
+            squeeze_mask=[False, False, True],
+            name=_spelt(name),
+        )
+
+    # Linear layers.
+
+    def linears(self, name: str, states: Var, modules: Sequence[tuple[str, nn.Linear]]) -> list[Var]:
+        first, _ = modules[0]
+        source = self._linear_input(name, states, first, first)
+        return [self._linear(each, source, each, module) for each, module in modules]
+
+    def decoder(self, name: str, states: Var, module: nn.Linear, *, tied: bool) -> Var:
+        matrix = WORD_TABLE if tied else name
+        return self._linear(name, self._linear_input(name, states, name, matrix), matrix, module)
+
+    def _linear(self, name: str, source: Var, matrix: str, module: nn.Linear) -> Var:
+        weight = self._matrix(matrix, module.weight)
+        return mb.linear(x=source, weight=weight, bias=self._vector(module.bias), name=_spelt(name))
+
+    def _linear_input(self, name: str, states: Var, module: str, matrix: str) -> Var:
+        """``states`` as the linear layer ``module`` reads them: on 256 levels where the recipe is static."""
+        if self._ranges is None or not self._form(matrix).quantized:
+            return states
+        return self._quantize_dequantize(_spelt(name), states, self._ranges[module].input)
+
+    def _quantize_dequantize(self, name: str, states: Var, range_: Range) -> Var:
+        scale = self._dtype(range_.scale)
+        # Range counts its levels from 0 to 255.
+        zero_point = np.int8(range_.zero_point - 128)
+        codes = mb.quantize(
+            input=states, scale=scale, zero_point=zero_point, output_dtype="int8", name=f"{name}_quantized"
+        )
+        return mb.dequantize(input=codes, scale=scale, zero_point=zero_point, name=f"{name}_dequantized")
+
+    # Elementwise and normalisation.
+
+    def layer_norm(self, name: str, states: Var, norm: LayerNorm) -> Var:
+        # BERT's 1e-12 would be 0 in float16. Its smallest number, 6e-8, still is nothing beside a variance.
+        epsilon = max(norm.eps, float(np.finfo(self._dtype).smallest_subnormal))
+        gamma, beta = self._vector(norm.weight), self._vector(norm.bias)
+        return mb.layer_norm(
+            x=states, axes=[-1], gamma=gamma, beta=beta, epsilon=self._dtype(epsilon), name=_spelt(name)
+        )
+
+    def activation(self, name: str, states: Var, module: nn.Module) -> Var:
+        match module:
+            case nn.ReLU():
+                return mb.relu(x=states, name=_spelt(name))
+            case nn.GELU(approximate="none"):
+                return mb.gelu(x=states, mode="EXACT", name=_spelt(name))
+            case nn.GELU(approximate="tanh"):
+                return mb.gelu(x=states, mode="TANH_APPROXIMATION", name=_spelt(name))
+        raise TypeError(f"no MIL operator for {module}")
+
+    def tanh(self, name: str, states: Var) -> Var:
+        return mb.tanh(x=states, name=_spelt(name))
+
+    def add(self, name: str, *values: Var) -> Var:
+        *early, last = values
+        total, *more = early
+        for index, value in enumerate(more):
+            total = mb.add(x=total, y=value, name=f"{_spelt(name)}_{index}")
+        return mb.add(x=total, y=last, name=_spelt(name))
+
+    def scale(self, name: str, states: Var, factors: Tensor) -> Var:
+        return mb.mul(x=states, y=self._vector(factors), name=_spelt(name))
+
+    # Attention.
+
+    def attention(
+        self, name: str, query: Var, key: Var, value: Var, scores: Var, heads: int, scale: float
+    ) -> Var:
+        name, hidden = _spelt(name), query.shape[2]
+
+        def split(part: str, states: Var) -> Var:
+            parts = mb.reshape(x=states, shape=[1, -1, heads, hidden // heads], name=f"{name}_{part}_heads")
+            return mb.transpose(x=parts, perm=[0, 2, 1, 3], name=f"{name}_{part}")
+
+        if self._ios >= 18:  # its scale is that of BERT: the root of the size of a head
+            context = mb.scaled_dot_product_attention(
+                query=split("query", query),
+                key=split("key", key),
+                value=split("value", value),
+                attn_mask=scores,
+                name=f"{name}_context",
+            )
+        else:
+            scaled = mb.mul(x=split("query", query), y=self._dtype(scale), name=f"{name}_scaled")
+            products = mb.matmul(x=scaled, y=split("key", key), transpose_y=True, name=f"{name}_products")
+            masked = mb.add(x=products, y=scores, name=f"{name}_masked")
+            probabilities = mb.softmax(x=masked, axis=-1, name=f"{name}_probabilities")
+            context = mb.matmul(x=probabilities, y=split("value", value), name=f"{name}_context")
+        rows = mb.transpose(x=context, perm=[0, 2, 1, 3], name=f"{name}_rows")
+        return mb.reshape(x=rows, shape=[1, -1, hidden], name=name)
+
+    # Text vectors, in float32: a sum over tokens and a squared length may leave the range of float16.
+
+    def pool(self, name: str, states: Var, attention_mask: Var, how: str, normalize: bool) -> Var:
+        name = _spelt(name)
+        if how == "cls":
+            pooled = mb.cast(x=self.first_row(states), dtype="fp32", name=f"{name}_row")
+        else:
+            states = mb.cast(x=states, dtype="fp32", name=f"{name}_states")
+            mask = mb.cast(x=attention_mask, dtype="fp32", name=f"{name}_mask")
+            if how == "max":
+                padding = mb.sub(x=mask, y=np.float32(1), name=f"{name}_padding")
+                lowered = mb.mul(x=padding, y=OUT_OF_MAXIMUM, name=f"{name}_lowered")
+                column = mb.expand_dims(x=lowered, axes=[2], name=f"{name}_column")
+                kept = mb.add(x=states, y=column, name=f"{name}_kept")
+                pooled = mb.reduce_max(x=kept, axes=[1], keep_dims=True, name=f"{name}_max")
+            else:
+                row = mb.expand_dims(x=mask, axes=[1], name=f"{name}_keep")
+                total = mb.matmul(x=row, y=states, name=f"{name}_total")
+                count = mb.reduce_sum(x=row, axes=[2], keep_dims=True, name=f"{name}_count")
+                pooled = mb.real_div(x=total, y=count, name=f"{name}_mean")
+        if normalize:
+            squares = mb.mul(x=pooled, y=pooled, name=f"{name}_squares")
+            square = mb.reduce_sum(x=squares, axes=[2], keep_dims=True, name=f"{name}_square")
+            above_zero = mb.maximum(x=square, y=SMALLEST_SQUARE, name=f"{name}_above_zero")
+            length = mb.sqrt(x=above_zero, name=f"{name}_length")
+            pooled = mb.real_div(x=pooled, y=length, name=f"{name}_unit")
+        return mb.squeeze(x=pooled, axes=[1], name=name)
+
+    # Weights.
+
+    def _form(self, matrix: str) -> WeightFormat:
+        """The recipe's format for the weights of a module."""
+        if matrix.startswith("encoder.embeddings"):
+            return self._weights["embeddings"]
+        return self._weights["head" if matrix.startswith("head") else "encoder"]
+
+    def _matrix(self, name: str, weight: Tensor) -> Var:
+        """A matrix, stored once however many read it."""
+        if name not in self._matrices:
+            self._matrices[name] = store_matrix(
+                f"{_spelt(name)}_weight",
+                weight,
+                self._form(name),
+                self._dtype,
+                symmetric=self._ranges is not None,
+                ios=self._ios,
+            )
+        return self._matrices[name]
+
+    def _vector(self, values: Tensor) -> NDArray[np.floating]:
+        """Bias, scale or shift."""
+        return values.numpy().astype(self._dtype, copy=False)
+
+
+def _spelt(name: str) -> str:
+    """A module's name as MIL can spell it."""
+    return name.replace(".", "_")
