@@ -70,14 +70,14 @@ def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manife
         task=plan.task,
         recipe=plan.recipe.document,
         options=plan.options,
-        model_file=target.model_file,
+        model_file=target.model_file(plan),
         lengths=plan.lengths,
         signatures=target.signatures(plan),
         inputs=plan.inputs(target.input_dtype),
         outputs=plan.outputs,
         mask_slots=plan.mask_slots,
         labels=config.labels if plan.task in ("text-classification", "token-classification") else (),
-        problem_type=_problem_type(plan),
+        problem_type=plan.problem_type,
         embedding=(
             EmbeddingSpec(config.hidden_size, config.pooling, config.normalize_embedding)
             if plan.task == "feature-extraction"
@@ -92,15 +92,6 @@ def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manife
             trained=checkpoint.trained,
         ),
         tools={name: version(name) for name in tools},
-    )
-
-
-def _problem_type(plan: Plan) -> str | None:
-    """As transformers decides it when the config leaves it open: one label is a regression."""
-    if plan.task != "text-classification":
-        return None
-    return plan.config.problem_type or (
-        "regression" if plan.config.num_labels == 1 else "single_label_classification"
     )
 
 

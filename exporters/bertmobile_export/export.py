@@ -5,7 +5,7 @@ import ctypes
 import gc
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ from bertmobile.errors import ParityError, UsageError
 from bertmobile.manifest import Verdict
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
-from bertmobile_export.plan import Plan, check_lengths, default_lengths
+from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
 from bertmobile_export.targets import Target, get_target
 
@@ -22,10 +22,16 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from bertmobile.manifest import Manifest
     from bertmobile_export.checkpoint import Checkpoint
     from bertmobile_export.network import Network
-    from bertmobile_export.texts import TextSet
+    from bertmobile_export.parity.agreement import Agreement
+    from bertmobile_export.parity.reference import Reference
+    from bertmobile_export.parity.report import Report
+    from bertmobile_export.texts import Corpus, TextSet
 
+# Options of a request that only some targets take.
+OPTIONS = ("mediapipe", "portable", "ort", "ios")
 # Called with what is being done, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -41,6 +47,10 @@ class Request:
     revision: str | None = None
     lengths: tuple[int, ...] | None = None
     full_logits: bool = False
+    mediapipe: bool = False
+    portable: bool = False
+    ort: bool = False
+    ios: int | None = None
     calibration: Path | None = None
     output: Path = Path("artifacts")
     overwrite: bool = False
@@ -68,21 +78,28 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
         CheckpointError: the architecture has no task that we export.
     """
     target = get_target(request.target)
-    lengths = default_lengths(config) if request.lengths is None else check_lengths(request.lengths, config)
+    for name in OPTIONS:
+        if getattr(request, name) and name not in target.options:
+            raise UsageError(f"--{name} means nothing for --target {target.name}; leave it out")
     plan = Plan(
         model=model,
         config=config,
         task=resolve_task(config, request.task),
         recipe=request.recipe,
         target=target.name,
-        lengths=lengths,
+        lengths=(),
         full_logits=request.full_logits,
+        mediapipe=request.mediapipe,
+        portable=request.portable,
+        ort=request.ort,
+        ios=(request.ios or NEWEST_IOS) if "ios" in target.options else None,
     )
+    if request.lengths is None:
+        lengths = default_lengths(config, single=plan.single_length)
+    else:
+        lengths = check_lengths(request.lengths, config)
+    plan = replace(plan, lengths=lengths)
     target.check(plan)
-    if request.calibration and not plan.recipe.needs_calibration:
-        raise UsageError(
-            f"recipe {plan.recipe.name} calibrates nothing; leave --calibration out, or choose int8-static"
-        )
     return plan, target
 
 
@@ -94,76 +111,137 @@ def plan_export(request: Request) -> tuple[Plan, int]:
 
 
 def export(request: Request, progress: Progress = lambda stage, done, total: None) -> Result:
-    """Make a bundle.
+    """Make a bundle; see :func:`export_all`."""
+    results, _ = export_all([request], progress)
+    return results[0]
+
+
+def export_all(
+    requests: Sequence[Request], progress: Progress = lambda stage, done, total: None
+) -> "tuple[list[Result], Agreement | None]":
+    """Make bundles of one checkpoint for one or more targets.
 
     A bundle that fails its parity is kept under ``<name>.failed``, and the result says why; nothing is left
     behind by any other error.
 
+    Args:
+        requests: alike but for their targets and what only some targets take.
+        progress: called now and then.
+
+    Returns:
+        One result for each request, and how far the bundles agree with each other where there are several.
+
     Raises:
         BertMobileError: of the kind that fits; see :mod:`bertmobile.errors`.
     """
-    started = time.perf_counter()
+    from bertmobile_export import bundle as bundles
+
+    request = requests[0]
     progress("Reading the checkpoint", 0, 1)
     location = locate(request.model, revision=request.revision, weights=False)
-    early, _ = make_plan(request, location.model, read_config(location.folder))
+    early = [make_plan(each, location.model, read_config(location.folder)) for each in requests]
+    if request.calibration and not any(target.quantized_activations(plan) for plan, target in early):
+        raise UsageError(
+            f"recipe {request.recipe.name} calibrates nothing for {' or '.join(t.name for _, t in early)}; "
+            "leave --calibration out, or choose int8-static"
+        )
+    paths = [bundles.bundle_path(request.output, plan, overwrite=request.overwrite) for plan, _ in early]
 
-    from tokenizers import Tokenizer
-
-    from bertmobile_export import bundle as bundles
     from bertmobile_export.checkpoint import load_checkpoint
-    from bertmobile_export.texts import builtin_texts, texts_from_file
+    from bertmobile_export.parity.reference import load_reference
 
-    path = bundles.bundle_path(request.output, early, overwrite=request.overwrite)
     checkpoint = load_checkpoint(request.model, task=request.task, revision=request.revision)
     if request.untrained:
         checkpoint = replace(checkpoint, trained=False)
+    source_bytes = _parameter_bytes(checkpoint.network_state)
+    with contextlib.ExitStack() as stack:
+        drafts = []
+        for each, path in zip(requests, paths, strict=True):
+            folder = stack.enter_context(bundles.staging(path))
+            progress(f"Converting to {each.target}", 0, 1)
+            drafts.append(_convert(each, checkpoint, folder))
+        folder, config, task = checkpoint.location.folder, checkpoint.config, checkpoint.task
+        del checkpoint
+        _release_memory()
+        progress("Loading the reference", 0, 1)
+        reference = load_reference(folder, config, task)
+        results = []
+        for draft, path in zip(drafts, paths, strict=True):
+            started = time.perf_counter()
+            report = _verify(draft, reference, progress)
+            results.append(
+                Result(
+                    bundle=path if report.passed else path.with_name(path.name + bundles.FAILED_SUFFIX),
+                    plan=draft.plan,
+                    bytes=draft.manifest.model_bytes,
+                    source_bytes=source_bytes,
+                    seconds=draft.seconds + time.perf_counter() - started,
+                    parity=report.document,
+                    failures=report.failures,
+                )
+            )
+        agreed = _agree(drafts, progress) if len(drafts) > 1 else None
+        for draft, result in zip(drafts, results, strict=True):
+            bundles.install(draft.folder, result.bundle)
+    return results, agreed
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """A bundle in its temporary folder, whose parity is not known yet."""
+
+    folder: Path
+    plan: Plan
+    manifest: "Manifest"
+    texts: "TextSet"
+    """What its parity is measured on."""
+    inspected: Mapping[str, Any]
+    """What the report says beside its answers."""
+    seconds: float
+
+
+def _convert(request: Request, checkpoint: "Checkpoint", folder: Path) -> _Draft:
+    from tokenizers import Tokenizer
+
+    from bertmobile_export import bundle as bundles
+    from bertmobile_export.texts import builtin_texts, texts_from_file
+
+    started = time.perf_counter()
     plan, target = make_plan(request, checkpoint.location.model, checkpoint.config)
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     mask = checkpoint.tokenizer.spec.special_tokens["mask"].token
 
-    def texts(corpus: Any) -> Any:
+    def texts(corpus: "Corpus") -> "TextSet":
         return builtin_texts(
             corpus, plan.task, tokenizer, plan.lengths, mask_token=mask, mask_slots=plan.mask_slots
         )
 
     calibration = None
-    if request.calibration:
-        calibration = texts_from_file(
-            request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots
+    if target.quantized_activations(plan) is not None:
+        calibration = (
+            texts_from_file(request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots)
+            if request.calibration
+            else texts("calibration")
         )
-    elif plan.recipe.needs_calibration:
-        calibration = texts("calibration")
-    with bundles.staging(path) as folder:
-        progress("Converting", 0, 1)
-        network, samples = prepare(plan, checkpoint, calibration)
-        target.write(plan, network, samples, folder / target.model_file)
-        del network
-        manifest = bundles.draft_manifest(plan, checkpoint, target)
-        bundles.write_source_files(folder, checkpoint, manifest)
-        source_folder, source_bytes = checkpoint.location.folder, _parameter_bytes(checkpoint.network_state)
-        del checkpoint
-        _release_memory()
-        manifest = bundles.write_manifest(folder, manifest)
-        report = _verify(folder, plan, source_folder, texts("parity"), progress)
-        verdict: Verdict = "passed" if report.passed else "failed"
-        bundles.write_manifest(folder, replace(manifest, verdict=verdict))
-        size = manifest.files[manifest.model_file].bytes
-        if not report.passed:
-            path = path.with_name(path.name + bundles.FAILED_SUFFIX)
-        bundles.install(folder, path)
-    seconds = time.perf_counter() - started
-    return Result(path, plan, size, source_bytes, seconds, report.document, report.failures)
+    network, samples = prepare(plan, target, checkpoint, calibration)
+    target.write(plan, network, samples, folder / target.model_file(plan), checkpoint.tokenizer)
+    manifest = bundles.draft_manifest(plan, checkpoint, target)
+    bundles.write_source_files(folder, checkpoint, manifest)
+    manifest = bundles.write_manifest(folder, manifest)
+    inspected = target.inspect(plan, folder / manifest.model_file)
+    return _Draft(folder, plan, manifest, texts("parity"), inspected, time.perf_counter() - started)
 
 
 def prepare(
-    plan: Plan, checkpoint: "Checkpoint", calibration: "TextSet | None"
+    plan: Plan, target: Target, checkpoint: "Checkpoint", calibration: "TextSet | None"
 ) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
     """The network as the recipe wants it, and its calibration inputs.
 
     Args:
         plan: what to make.
+        target: for whom.
         checkpoint: the source model.
-        calibration: texts; may be None, and is not read, for recipes that calibrate nothing.
+        calibration: texts; may be None, and is not read, where no activations are quantized.
 
     Returns:
         The network in float32, and the texts as its inputs (an empty list where nothing is calibrated).
@@ -175,11 +253,12 @@ def prepare(
     from bertmobile_export.network.equalisation import equalise
 
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
-    if calibration is None or not plan.recipe.needs_calibration:
+    quantized = target.quantized_activations(plan)
+    if calibration is None or quantized is None:
         return network, []
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
-    equalise(network, samples)
+    equalise(network, samples, quantized)
     return network, samples
 
 
@@ -195,44 +274,56 @@ def _parameter_bytes(state: Any) -> int:
     return sum({t.data_ptr(): t.numel() * t.element_size() for t in state.values()}.values())
 
 
-def _verify(folder: Path, plan: Plan, source: Path, texts: Any, progress: Progress) -> Any:
-    """Compare the bundle with its source, and write both reports into it."""
-    from bertmobile import load
-    from bertmobile_export.bundle import write_json
-    from bertmobile_export.parity.compare import compare
+def _verify(draft: _Draft, reference: "Reference", progress: Progress) -> "Report":
+    """Compare a bundle with its source, write both reports into it, and its verdict into the manifest."""
+    from bertmobile_export import bundle as bundles
     from bertmobile_export.parity.golden import CASES, golden_document
-    from bertmobile_export.parity.reference import load_reference
-    from bertmobile_export.parity.report import make_report
+    from bertmobile_export.parity.judge import judge
 
-    progress("Loading the reference", 0, 1)
-    reference = load_reference(source, plan.config, plan.task)
     # The cache spares the engine a packed copy of the weights for each bucket.
-    with (
-        tempfile.TemporaryDirectory() as cache,
-        load(folder, cache_dir=cache, verify=False, allow_unverified=True) as model,
-    ):
-        comparison = compare(
-            model,
+    with tempfile.TemporaryDirectory() as cache:
+        report, comparison = judge(
+            draft.folder,
             reference,
-            texts,
-            keep_per_bucket=-(-CASES // len(plan.lengths)),
-            progress=lambda done, total: progress("Comparing with the reference", done, total),
+            draft.texts,
+            draft.plan.recipe,
+            cache_dir=Path(cache),
+            keep_per_bucket=-(-CASES // len(draft.plan.lengths)),
+            inspected=draft.inspected,
+            progress=lambda done, total: progress(f"Checking {draft.plan.target}", done, total),
         )
-        report = make_report(model, plan.recipe, comparison)
-    write_json(folder / "parity.json", report.document)
-    write_json(folder / "golden.json", golden_document(comparison.kept, report))
+    bundles.write_json(draft.folder / "parity.json", report.document)
+    bundles.write_json(draft.folder / "golden.json", golden_document(comparison.kept, report))
+    verdict: Verdict = "passed" if report.passed else "failed"
+    bundles.write_manifest(draft.folder, replace(draft.manifest, verdict=verdict))
     return report
 
 
-def raise_for_parity(result: Result) -> None:
-    """Turn a failed verdict into the error that ends a command.
+def _agree(drafts: Sequence[_Draft], progress: Progress) -> "Agreement":
+    """Compare bundles with each other, on texts that none of them cuts."""
+    from bertmobile_export.parity.agreement import agreement
+
+    shortest = min(drafts, key=lambda draft: draft.plan.lengths[-1])
+    return agreement(
+        {draft.plan.target: draft.folder for draft in drafts},
+        shortest.texts,
+        lambda done, total: progress("Comparing the targets", done, total),
+    )
+
+
+def raise_for_parity(results: Sequence[Result]) -> None:
+    """Turn failed verdicts into the error that ends a command.
 
     Raises:
-        ParityError: the verdict is ``failed``.
+        ParityError: a verdict is ``failed``.
     """
-    if result.failures:
+    failed = [
+        f"{result.plan.bundle_name} is too far from its source: {'; '.join(result.failures)}; "
+        f"kept as {result.bundle}"
+        for result in results
+        if result.failures
+    ]
+    if failed:
         raise ParityError(
-            f"{result.plan.bundle_name} is too far from its source: {'; '.join(result.failures)}; "
-            f"kept as {result.bundle}; choose a finer recipe, or find the layer with "
-            "bertmobile-parity --bisect"
+            f"{'; '.join(failed)}; choose a finer recipe, or find the layer with bertmobile-parity --bisect"
         )

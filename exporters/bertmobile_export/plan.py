@@ -10,10 +10,17 @@ from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.recipes import Recipe
 
 DEFAULT_LENGTHS = (32, 64, 128, 256)
+# For files that hold one length only.
+SINGLE_LENGTH = 128
 # Mask positions of one run. A sentence seldom has more than a few masks, and the vocabulary projection reads
 # the whole table whether for one row or for five.
 MASK_SLOTS = 5
 SHORTEST = 4
+NEWEST_IOS = 18
+# Before this version only one input of a Core ML model may have several shapes; ours has three.
+ENUMERATED_LENGTHS_IOS = 18
+# What a classifier for MediaPipe answers with beside its logits.
+PROBABILITIES = "probabilities"
 
 
 @dataclass(frozen=True)
@@ -27,6 +34,21 @@ class Plan:
     target: str
     lengths: tuple[int, ...]
     full_logits: bool = False
+    mediapipe: bool = False
+    portable: bool = False
+    ort: bool = False
+    ios: int | None = None
+    """The lowest version of iOS that shall run a Core ML package; None for other targets."""
+
+    @property
+    def dynamic(self) -> bool:
+        """Whether the file takes any batch and any length, so that nothing is padded."""
+        return self.target == "onnx" and not self.portable
+
+    @property
+    def single_length(self) -> bool:
+        """Whether the file can hold one length only."""
+        return self.mediapipe or self.portable or (self.ios or NEWEST_IOS) < ENUMERATED_LENGTHS_IOS
 
     @property
     def mask_slots(self) -> int | None:
@@ -42,9 +64,26 @@ class Plan:
         options: dict[str, str | bool | int] = {}
         if self.full_logits:
             options["full-logits"] = True
-        if self.lengths != default_lengths(self.config):
+        for name in ("mediapipe", "portable", "ort"):
+            if getattr(self, name):
+                options[name] = True
+        if self.ios not in (None, NEWEST_IOS):
+            options["ios"] = self.ios or NEWEST_IOS
+        if self.lengths != default_lengths(self.config, single=self.single_length):
             options["seq"] = "-".join(map(str, self.lengths))
         return options
+
+    @property
+    def problem_type(self) -> str | None:
+        """Of a text-classification, as transformers decides it when the config leaves it open.
+
+        One label is then a regression.
+        """
+        if self.task != "text-classification":
+            return None
+        return self.config.problem_type or (
+            "regression" if self.config.num_labels == 1 else "single_label_classification"
+        )
 
     @property
     def bundle_name(self) -> str:
@@ -55,10 +94,11 @@ class Plan:
 
     def inputs(self, dtype: str) -> tuple[TensorSpec, ...]:
         """The model's inputs; ``dtype`` is int32 or int64, as the target has it."""
-        row: tuple[int | str, ...] = (1, "length")
+        batch = "batch" if self.dynamic else 1
+        row: tuple[int | str, ...] = (batch, "length")
         specs = [TensorSpec(name, dtype, row) for name in ("input_ids", "attention_mask", "token_type_ids")]
         if self.mask_slots:
-            specs.append(TensorSpec("mask_positions", dtype, (1, self.mask_slots)))
+            specs.append(TensorSpec("mask_positions", dtype, (batch, self.mask_slots)))
         return tuple(specs)
 
     @property
@@ -76,12 +116,18 @@ class Plan:
                 "sentence_embedding": (1, config.hidden_size),
             },
         }
-        return tuple(TensorSpec(name, "float32", shape) for name, shape in shapes[self.task].items())
+        outputs = shapes[self.task]
+        if self.mediapipe and self.task == "text-classification":
+            outputs |= {PROBABILITIES: (1, config.num_labels)}
+        batch = "batch" if self.dynamic else 1
+        return tuple(TensorSpec(name, "float32", (batch, *shape[1:])) for name, shape in outputs.items())
 
 
-def default_lengths(config: ModelConfig) -> tuple[int, ...]:
-    """The usual buckets, as far as the model's positions reach."""
+def default_lengths(config: ModelConfig, *, single: bool = False) -> tuple[int, ...]:
+    """The usual buckets (or the usual single one), as far as the model's positions reach."""
     longest = config.max_position_embeddings
+    if single:
+        return (min(SINGLE_LENGTH, longest),)
     return tuple(length for length in DEFAULT_LENGTHS if length <= longest) or (longest,)
 
 

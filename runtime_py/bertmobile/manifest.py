@@ -85,6 +85,29 @@ class Manifest:
     verdict: Verdict = "pending"
     files: Mapping[str, FileEntry] = field(default_factory=dict)
 
+    @property
+    def dynamic(self) -> bool:
+        """Whether the model takes any batch and any length up to the longest, so that nothing is padded."""
+        return "batch" in self.inputs[0].shape
+
+    @property
+    def model_bytes(self) -> int:
+        """Size of the model file, or of all files of the package."""
+        inside = self.model_file + "/"
+        return sum(
+            entry.bytes
+            for path, entry in self.files.items()
+            if path == self.model_file or path.startswith(inside)
+        )
+
+    def bucket(self, tokens: int) -> int:
+        """The smallest of the lengths that holds so many tokens.
+
+        Raises:
+            StopIteration: none does.
+        """
+        return next(length for length in self.lengths if length >= tokens)
+
     def to_json(self) -> dict[str, Any]:
         """The manifest as a JSON document that fits the schema."""
         document = asdict(self)

@@ -70,6 +70,7 @@ class Tokenization:
         tokenizer.no_padding()
         self._tokenizer = tokenizer
         self._lengths = manifest.lengths
+        self._dynamic = manifest.dynamic
         self._dtypes = {spec.name: np.dtype(spec.dtype) for spec in manifest.inputs}
         self._pad_id = manifest.tokenizer.special_tokens["pad"].id
         self._one_segment = manifest.tokenizer.type_vocab_size == 1
@@ -209,7 +210,7 @@ class Tokenization:
     ) -> Encoded:
         tokens = self._tokenizer.post_process(first, second, True)
         length = len(tokens)
-        bucket = next(size for size in self._lengths if size >= length)
+        bucket = length if self._dynamic else next(size for size in self._lengths if size >= length)
         segments = [0] * length if self._one_segment else tokens.type_ids
         rows = {
             "input_ids": (tokens.ids, self._pad_id),

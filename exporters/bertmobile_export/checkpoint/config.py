@@ -65,6 +65,11 @@ class ModelConfig:
     pooling: Pooling
     normalize_embedding: bool
 
+    @property
+    def exclusive_labels(self) -> bool:
+        """Whether the labels of a text compete (softmax), or each may hold by itself (sigmoid)."""
+        return self.num_labels > 1 and self.problem_type != "multi_label_classification"
+
 
 def read_config(folder: Path) -> ModelConfig:
     """Read ``config.json`` and, where there is one, the pooling that sentence-transformers recorded.

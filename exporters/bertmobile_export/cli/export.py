@@ -1,6 +1,7 @@
 """``bertmobile-export``."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -10,8 +11,11 @@ from bertmobile.errors import UsageError
 
 if TYPE_CHECKING:
     from bertmobile_export.export import Request, Result
+    from bertmobile_export.parity.agreement import Agreement
 
 DEFAULT_MODEL = "boltuix/bert-mobile"
+
+ALL = "all"
 
 EXAMPLES = """
 \b
@@ -24,7 +28,13 @@ Examples:
       Sentence embeddings in half precision, two length buckets.
   bertmobile-export --target tflite --recipe int8-static --calibration texts.txt
       Calibrated 8-bit activations for an NPU; one text a line.
-  bertmobile-export --target tflite --dry-run
+  bertmobile-export --target all --int8
+      TFLite, ONNX and Core ML of one checkpoint, and one table that compares them.
+  bertmobile-export --target onnx --recipe int8-static --portable --seq-len 128
+      Standard operators at a fixed length, for a phone's accelerator.
+  bertmobile-export --target coreml --fp16 --ios 17
+      An ML Program for iOS 17 and later; no Mac needed.
+  bertmobile-export --target all --dry-run
       What each recipe would weigh, from the config alone.
 
 \b
@@ -51,7 +61,7 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 )
 @click.option("--revision", help="Branch, tag or commit on the hub.")
 @click.option("--task", help="Hugging Face task name; by default the checkpoint's own.")
-@click.option("--target", required=True, help="Format to write: tflite.")
+@click.option("--target", required=True, help="Format to write: tflite, onnx, coreml, or all of them.")
 @click.option("--int8", is_flag=True, help="The recipe int8.")
 @click.option("--fp16", is_flag=True, help="The recipe float16.")
 @click.option(
@@ -64,9 +74,23 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
     "lengths",
     callback=_lengths,
     metavar="N,N,...",
-    help="Length buckets in tokens.  [default: 32,64,128,256]",
+    help="Length buckets in tokens.  [default: 32,64,128,256; 128 where a file holds only one]",
 )
 @click.option("--full-logits", is_flag=True, help="Plain outputs: every row, no mask_positions.")
+@click.option(
+    "--mediapipe",
+    is_flag=True,
+    help="TFLite: a model that MediaPipe's TextClassifier or TextEmbedder runs as it is; one length.",
+)
+@click.option(
+    "--portable",
+    is_flag=True,
+    help="ONNX: standard operators and one length, for the accelerators of phones and for other engines.",
+)
+@click.option("--ort", is_flag=True, help="ONNX: the .ort format, for reduced builds of ONNX Runtime.")
+@click.option(
+    "--ios", type=int, metavar="VERSION", help="Core ML: lowest iOS version, 16, 17 or 18.  [default: 18]"
+)
 @click.option(
     "--calibration",
     type=click.Path(),
@@ -104,8 +128,7 @@ def command(
     # Imported here and below, not above: --help must answer at once.
     from pathlib import Path
 
-    from bertmobile_export.export import Request
-    from bertmobile_export.recipes import read_recipe, recipe_names
+    from bertmobile_export.recipes import recipe_names
 
     chosen = [name for name, given in (("int8", int8), ("float16", fp16), (recipe, recipe)) if name and given]
     if len(chosen) > 1:
@@ -115,55 +138,74 @@ def command(
     options["output"] = Path(options["output"])
     options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
-        names = chosen or recipe_names()
-        _dry_run([Request(recipe=read_recipe(name), **options) for name in names], as_json)
+        _dry_run(chosen or recipe_names(), options, as_json)
         return
-    _export(
-        Request(recipe=read_recipe(chosen[0] if chosen else "float32"), **options),
-        as_json,
-        context.obj.verbose,
-    )
+    _export(_requests(chosen[0] if chosen else "float32", options), as_json, context.obj.verbose)
 
 
-def _dry_run(requests: "list[Request]", as_json: bool) -> None:
+def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
+    """One request, or one for each target; then each target gets the options that mean something to it."""
+    from bertmobile_export.export import OPTIONS, Request
+    from bertmobile_export.recipes import read_recipe
+    from bertmobile_export.targets import get_target, target_names
+
+    request = Request(recipe=read_recipe(recipe), **options)
+    if request.target != ALL:
+        return [request]
+    requests = []
+    for name in target_names():
+        foreign: dict[str, Any] = dict.fromkeys(set(OPTIONS) - set(get_target(name).options))
+        requests.append(replace(request, target=name, **foreign))
+    return requests
+
+
+def _dry_run(recipes: list[str], options: dict[str, Any], as_json: bool) -> None:
     from rich.console import Console
 
     from bertmobile_export.cli.console import megabytes, print_table
     from bertmobile_export.export import plan_export
 
-    plans = [plan_export(request) for request in requests]
-    plan = plans[0][0]
+    plans = [[plan_export(request) for request in _requests(recipe, options)] for recipe in recipes]
+    targets = [plan.target for plan, _ in plans[0]]
+    plan = plans[0][0][0]
     if as_json:
+        sizes = {row[0][0].recipe.name: [size for _, size in row] for row in plans}
         document = {
             "dry_run": True,
             "model": plan.model,
-            "target": plan.target,
+            "target": options["target"],
             "task": plan.task,
             "lengths": list(plan.lengths),
-            "recipes": {planned.recipe.name: size for planned, size in plans},
+            "recipes": {
+                name: dict(zip(targets, row, strict=True)) if options["target"] == ALL else row[0]
+                for name, row in sizes.items()
+            },
         }
         print_json(document)
         return
     print_table(
         Console(),
-        ("recipe", "predicted size"),
-        [(planned.recipe.name, megabytes(size)) for planned, size in plans],
-        title=f"{plan.model}, {plan.task}, {plan.target}, lengths {', '.join(map(str, plan.lengths))}",
+        ("recipe", *targets),
+        [(row[0][0].recipe.name, *(megabytes(size) for _, size in row)) for row in plans],
+        title=f"{plan.model}, {plan.task}, lengths {', '.join(map(str, plan.lengths))}: predicted sizes",
     )
 
 
-def _export(request: "Request", as_json: bool, verbose: bool) -> None:
+def _export(requests: "list[Request]", as_json: bool, verbose: bool) -> None:
     from bertmobile_export.cli.console import progress_bar, quiet_converters, stderr_console
-    from bertmobile_export.export import export, raise_for_parity
+    from bertmobile_export.export import export_all, raise_for_parity
 
     console = stderr_console()
     with progress_bar(console, visible=console.is_terminal) as progress, quiet_converters(verbose):
-        result = export(request, progress)
-    if as_json:
-        print_json(_document(result))
+        results, agreement = export_all(requests, progress)
+    documents = [_document(result) for result in results]
+    if not as_json:
+        _show(results, agreement)
+    elif agreement is None:
+        print_json(documents[0])
     else:
-        _show(result)
-    raise_for_parity(result)
+        print_json({"bundles": documents, **_agreement_document(agreement)})
+    raise_for_parity(results)
 
 
 def _document(result: "Result") -> dict[str, Any]:
@@ -180,30 +222,39 @@ def _document(result: "Result") -> dict[str, Any]:
     }
 
 
-def _show(result: "Result") -> None:
+def _agreement_document(agreement: "Agreement") -> dict[str, Any]:
+    return {
+        "agreement": [
+            {"targets": list(pair), "outputs": outputs} for pair, outputs in agreement.outputs.items()
+        ],
+        "milliseconds": dict(agreement.milliseconds),
+    }
+
+
+def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     from rich.console import Console
 
-    from bertmobile_export.cli.console import megabytes, print_table
-    from bertmobile_export.cli.parity_table import parity_rows, parity_title
+    from bertmobile_export.cli.console import print_table
+    from bertmobile_export.cli.parity_table import (
+        agreement_rows,
+        comparison_rows,
+        parity_rows,
+        parity_title,
+    )
 
     console = Console()
-    share = result.bytes / result.source_bytes
-    print_table(
-        console,
-        ("recipe", "float32", "now", "share", "seconds"),
-        [
-            (
-                result.plan.recipe.name,
-                megabytes(result.source_bytes),
-                megabytes(result.bytes),
-                f"{share:.0%}",
-                f"{result.seconds:.1f}",
-            )
-        ],
-        title=str(result.bundle),
-    )
-    console.print()
-    print_table(console, *parity_rows(result.parity), title=parity_title(result.parity))
+    milliseconds = agreement.milliseconds if agreement else {}
+    first = results[0]
+    title = str(first.bundle) if agreement is None else f"{first.plan.recipe.name}, {first.plan.task}"
+    print_table(console, *comparison_rows(results, milliseconds), title=title)
+    for result in results:
+        console.print()
+        if agreement:
+            console.print(str(result.bundle), soft_wrap=True, highlight=False, markup=False)
+        print_table(console, *parity_rows(result.parity), title=parity_title(result.parity))
+    if agreement:
+        console.print()
+        print_table(console, *agreement_rows(agreement), title="The targets compared with each other")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -7,34 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor, nn
 
 from bertmobile.engines import open_engine
-from bertmobile.manifest import Manifest
+from bertmobile.manifest import Manifest, TensorSpec
+from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
 from bertmobile_export.network import Network
 from bertmobile_export.parity.metrics import cosine
 from bertmobile_export.plan import Plan
 from bertmobile_export.targets import Inputs, Target
-
-
-class _Diagnostic(nn.Module):
-    """The network with the states after the embeddings and after each layer as its outputs."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, **inputs: Tensor) -> dict[str, Tensor]:
-        hidden = self.network.hidden_states(**inputs)
-        outputs: dict[str, Tensor] = self.network.head(hidden[-1], inputs["attention_mask"])
-        # feature-extraction answers with the last layer itself: one tensor cannot be two outputs.
-        passed_on = {id(tensor) for tensor in outputs.values()}
-        layers = {_name(i): states for i, states in enumerate(hidden) if id(states) not in passed_on}
-        return layers | outputs
-
-
-def _name(index: int) -> str:
-    return "embeddings" if index == 0 else f"layer_{index - 1}"
 
 
 @dataclass(frozen=True)
@@ -55,6 +35,7 @@ def bisect(
     reference: Network,
     calibration: Sequence[Inputs],
     samples: Sequence[Inputs],
+    tokenizer: TokenizerFiles,
 ) -> list[LayerFidelity]:
     """Write a diagnostic file with every layer's output exposed, run it, and compare layer by layer.
 
@@ -62,29 +43,36 @@ def bisect(
         plan: with the one length that ``samples`` have.
         target: the bundle's.
         manifest: the bundle's.
-        network: as the export prepares it for the recipe.
+        network: as the export prepares it for the recipe; made to return every layer's output.
         reference: the same in plain float32.
         calibration: the recipe's calibration inputs.
         samples: texts to compare, padded to the plan's length.
+        tokenizer: of the checkpoint.
 
     Returns:
         One entry for the embeddings, each layer and each output of the head, in order.
     """
+    network.every_layer = reference.every_layer = True
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        target.write(plan, _Diagnostic(network), calibration, folder / manifest.model_file)
-        diagnostic = replace(manifest, lengths=plan.lengths, signatures=target.signatures(plan))
+        target.write(plan, network, calibration, folder / manifest.model_file, tokenizer)
+        named = list(reference(**{key: torch.from_numpy(values) for key, values in samples[0].items()}))
+        diagnostic = replace(
+            manifest,
+            lengths=plan.lengths,
+            signatures=target.signatures(plan),
+            outputs=tuple(TensorSpec(name, "float32", ()) for name in named),
+        )
         engine = open_engine(folder, diagnostic, threads=2)
         try:
             actual = [engine.run({k: v.astype(np.int32) for k, v in sample.items()}) for sample in samples]
         finally:
             engine.close()
-    wanted = _Diagnostic(reference)
     cosines: dict[str, list[float]] = {}
     for sample, outputs in zip(samples, actual, strict=True):
         tokens = int(sample["attention_mask"].sum())
         with torch.inference_mode():
-            expected = wanted(**{key: torch.from_numpy(values) for key, values in sample.items()})
+            expected = reference(**{key: torch.from_numpy(values) for key, values in sample.items()})
         for key, tensor in expected.items():
             rows = slice(tokens) if tensor.shape[1:2] == (plan.lengths[0],) else slice(None)
             value = cosine(outputs[key][0][rows], tensor[0][rows].numpy())

@@ -6,7 +6,6 @@ from typing import Literal
 
 from tokenizers import Tokenizer
 
-from bertmobile import load
 from bertmobile.bundle import verify_bundle
 from bertmobile.manifest import Manifest, read_manifest
 from bertmobile_export.calibration import calibration_inputs
@@ -14,10 +13,10 @@ from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
 from bertmobile_export.export import Progress, prepare
 from bertmobile_export.network import build_network
 from bertmobile_export.parity.bisect import LayerFidelity, bisect
-from bertmobile_export.parity.compare import compare
+from bertmobile_export.parity.judge import judge
 from bertmobile_export.parity.reference import load_reference
-from bertmobile_export.parity.report import Report, make_report
-from bertmobile_export.plan import Plan
+from bertmobile_export.parity.report import Report
+from bertmobile_export.plan import NEWEST_IOS, Plan
 from bertmobile_export.recipes import Recipe, parse_recipe
 from bertmobile_export.targets import get_target
 from bertmobile_export.texts import TextSet, builtin_texts, texts_from_file
@@ -64,19 +63,22 @@ class Check:
         reference = load_reference(
             self.checkpoint.location.folder, self.checkpoint.config, self.manifest.task
         )
-        with load(self.folder, engine=engine, verify=False, allow_unverified=True) as model:
-            comparison = compare(
-                model,
-                reference,
-                chosen,
-                progress=lambda done, total: progress("Comparing with the reference", done, total),
-            )
-            return make_report(model, self._recipe, comparison)
+        report, _ = judge(
+            self.folder,
+            reference,
+            chosen,
+            self._recipe,
+            engine=engine,
+            progress=lambda done, total: progress("Comparing with the reference", done, total),
+        )
+        return report
 
     def layers(self, progress: Progress) -> list[LayerFidelity]:
         """The fidelity of each layer under the bundle's recipe, on built-in texts."""
         progress("Building the diagnostic file", 0, 1)
         length = max([n for n in self.manifest.lengths if n <= LAYER_LENGTH] or self.manifest.lengths[:1])
+        options = self.manifest.options
+        ios = options.get("ios", NEWEST_IOS)
         plan = Plan(
             model=self.manifest.source.model,
             config=self.checkpoint.config,
@@ -84,9 +86,13 @@ class Check:
             recipe=self._recipe,
             target=self.manifest.target,
             lengths=(length,),
-            full_logits=bool(self.manifest.options.get("full-logits")),
+            full_logits=bool(options.get("full-logits")),
+            portable=bool(options.get("portable")),
+            ios=int(ios) if self.manifest.target == "coreml" else None,
         )
-        network, calibration = prepare(plan, self.checkpoint, self._texts("calibration", plan.lengths))
+        target = get_target(plan.target)
+        calibration_texts = self._texts("calibration", plan.lengths)
+        network, calibration = prepare(plan, target, self.checkpoint, calibration_texts)
         texts = self._texts("parity", plan.lengths)
         few = TextSet(texts.samples[:: -(-len(texts.samples) // LAYER_TEXTS)], texts.source)
         samples = calibration_inputs(plan, self.manifest.tokenizer, self._tokenizer, few)
@@ -94,7 +100,14 @@ class Check:
             plan.config, plan.task, self.checkpoint.network_state, full_logits=plan.full_logits
         )
         return bisect(
-            plan, get_target(plan.target), self.manifest, network, reference, calibration, list(samples)
+            plan,
+            target,
+            self.manifest,
+            network,
+            reference,
+            calibration,
+            list(samples),
+            self.checkpoint.tokenizer,
         )
 
     @property

@@ -2,14 +2,13 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from bertmobile import Model
@@ -17,6 +16,7 @@ from bertmobile.errors import ParityError
 from bertmobile_export.parity.metrics import OutputMetrics
 from bertmobile_export.parity.reference import Reference
 from bertmobile_export.texts import Sample, TextSet
+from bertmobile_export.threads import one_thread_each
 
 WORKERS = min(os.cpu_count() or 1, 8)
 # Answers in flight: with full logits one of 256 tokens is 60 MB.
@@ -35,6 +35,8 @@ class Answer:
     tokens: int
     actual: Outputs
     reference: Outputs
+    also: Mapping[str, Outputs]
+    """Through other engines, by their names."""
 
 
 @dataclass
@@ -43,6 +45,8 @@ class Comparison:
 
     metrics: dict[str, OutputMetrics]
     texts: TextSet
+    also: dict[str, dict[str, OutputMetrics]] = field(default_factory=dict)
+    """The same through other engines, by their names."""
     numbers: list[int] = field(default_factory=list)
     """Which of the texts were compared: the metrics count only these."""
     buckets: Counter[int] = field(default_factory=Counter)
@@ -68,7 +72,7 @@ def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]],
     return inputs, positions, len(encoded)
 
 
-def _meaningful(model: Model, outputs: dict[str, NDArray[Any]], tokens: int, masks: int) -> Outputs:
+def meaningful_outputs(model: Model, outputs: dict[str, NDArray[Any]], tokens: int, masks: int) -> Outputs:
     """Without the batch axis, the padding and the unused mask slots."""
     kept = {}
     for spec in model.manifest.outputs:
@@ -81,8 +85,8 @@ def _meaningful(model: Model, outputs: dict[str, NDArray[Any]], tokens: int, mas
     return kept
 
 
-def _answer(model: Model, reference: Reference, sample: Sample) -> Answer | None:
-    """One text through both models; None when its mask was truncated away.
+def _answer(model: Model, also: Mapping[str, Model], reference: Reference, sample: Sample) -> Answer | None:
+    """One text through all models; None when its mask was truncated away.
 
     Raises:
         ParityError: the bundle's tokens are not those of the source's tokenizer.
@@ -98,13 +102,18 @@ def _answer(model: Model, reference: Reference, sample: Sample) -> Answer | None
         return None
     types = inputs["token_type_ids"][:, :tokens]
     expected = reference.run(ids, types, positions if model.manifest.mask_slots else None)
+
+    def meaningful(outputs: dict[str, NDArray[Any]]) -> Outputs:
+        return meaningful_outputs(model, outputs, tokens, len(positions))
+
     return Answer(
         sample=sample,
-        bucket=inputs["input_ids"].shape[1],
+        bucket=model.manifest.bucket(tokens),
         inputs=inputs,
         tokens=tokens,
-        actual=_meaningful(model, model.run(inputs), tokens, len(positions)),
-        reference=_meaningful(model, expected, tokens, len(positions)),
+        actual=meaningful(model.run(inputs)),
+        reference=meaningful(expected),
+        also={name: meaningful(other.run(inputs)) for name, other in also.items()},
     )
 
 
@@ -113,6 +122,7 @@ def compare(
     reference: Reference,
     texts: TextSet,
     *,
+    also: Mapping[str, Model] = MappingProxyType({}),
     keep_per_bucket: int = 0,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
@@ -122,18 +132,18 @@ def compare(
         model: the bundle, through the runtime, on one thread.
         reference: its source.
         texts: what to run.
+        also: the same bundle on other engines.
         keep_per_bucket: how many answers of each bucket to keep whole.
         progress: called with the number of texts done and their total.
 
     Raises:
         ParityError: different tokens, or no text that can be compared.
     """
-    scores = model.manifest.task != "feature-extraction"
-    comparison = Comparison({spec.name: OutputMetrics(scores) for spec in model.manifest.outputs}, texts)
+    comparison = Comparison(metrics_of(model), texts, {name: metrics_of(model) for name in also})
     done = 0
     with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
         for batch in batched(texts.samples, BATCH):
-            for answer in pool.map(lambda sample: _answer(model, reference, sample), batch):
+            for answer in pool.map(lambda sample: _answer(model, also, reference, sample), batch):
                 done += 1
                 progress(done, len(texts.samples))
                 if answer is None:
@@ -141,6 +151,8 @@ def compare(
                 comparison.numbers.append(done - 1)
                 for name, metrics in comparison.metrics.items():
                     metrics.add(answer.actual[name], answer.reference[name])
+                    for engine, outputs in answer.also.items():
+                        comparison.also[engine][name].add(outputs[name], answer.reference[name])
                 if comparison.buckets[answer.bucket] < keep_per_bucket:
                     comparison.kept.append(answer)
                 comparison.buckets[answer.bucket] += 1
@@ -149,15 +161,9 @@ def compare(
     return comparison
 
 
-@contextmanager
-def one_thread_each() -> Iterator[None]:
-    """Let each text have one core: the threads of PyTorch and of the engine would wait for each other's."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+def metrics_of(model: Model) -> dict[str, OutputMetrics]:
+    """Fresh metrics for each output."""
+    return {spec.name: OutputMetrics(scores=spec.name.endswith("logits")) for spec in model.manifest.outputs}
 
 
 def batched(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:

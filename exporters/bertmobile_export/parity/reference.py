@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from bertmobile_export.checkpoint.config import ModelConfig
+from bertmobile_export.plan import PROBABILITIES
 
 _CLASSES = {
     "fill-mask": "BertForMaskedLM",
@@ -46,7 +47,8 @@ class Reference:
             positions: for fill-mask, the rows whose scores are wanted; all of them when None.
 
         Returns:
-            Every output, named as in the bundle: [1, tokens or positions, n], [1, tokens] or [1, n] float32.
+            Every output that a bundle may have, by its name, float32: [1, tokens or positions, n],
+            [1, tokens] or [1, n].
         """
         inputs = {
             "input_ids": torch.from_numpy(np.asarray(input_ids, dtype=np.int64)),
@@ -65,8 +67,13 @@ class Reference:
                     "last_hidden_state": states.numpy(),
                     "sentence_embedding": self._pool(states).numpy(),
                 }
-        names = ("start_logits", "end_logits") if self.task == "question-answering" else ("logits",)
-        return {name: getattr(outputs, name).numpy() for name in names}
+        if self.task == "question-answering":
+            return {name: outputs[name].numpy() for name in ("start_logits", "end_logits")}
+        logits = outputs.logits
+        if self.task == "text-classification":
+            scores = logits.softmax(-1) if self.config.exclusive_labels else logits.sigmoid()
+            return {"logits": logits.numpy(), PROBABILITIES: scores.numpy()}
+        return {"logits": logits.numpy()}
 
     def _pool(self, states: torch.Tensor) -> torch.Tensor:
         """sentence-transformers' pooling, for a text without padding."""

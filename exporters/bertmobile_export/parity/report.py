@@ -1,10 +1,12 @@
 """The parity report: numbers, thresholds and verdict as one JSON document (schema ``parity``)."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 from bertmobile import Model
@@ -12,6 +14,7 @@ from bertmobile.errors import ParityError
 from bertmobile.schemas import validate
 from bertmobile_export.parity.compare import Comparison, excerpt
 from bertmobile_export.parity.cpu import instruction_sets, machine
+from bertmobile_export.parity.metrics import OutputMetrics
 from bertmobile_export.recipes import Recipe
 
 # How each threshold is compared; the others are numbers that only inform.
@@ -59,31 +62,27 @@ class Report:
         return max(values) if key in (*_AT_MOST, "mean_abs", "kl_mean", "kl_max") else min(values)
 
 
-def make_report(model: Model, recipe: Recipe, comparison: Comparison) -> Report:
+def make_report(
+    model: Model,
+    recipe: Recipe,
+    comparison: Comparison,
+    inspected: Mapping[str, Any] = MappingProxyType({}),
+) -> Report:
     """Judge a comparison.
 
     Args:
         model: the bundle that was compared.
         recipe: its recipe, which decides the thresholds.
         comparison: the numbers.
+        inspected: more fields of the document, about the file.
     """
     manifest = model.manifest
     thresholds = thresholds_for(recipe, trained=manifest.source.trained)
-    outputs = {name: metrics.summary() for name, metrics in comparison.metrics.items()}
-    for numbers in outputs.values():
-        for key in ("worst_text", "worst_abs_text"):
-            numbers[key] = comparison.numbers[numbers[key]]
-    failures = []
-    for name, numbers in outputs.items():
-        if numbers["nan_count"] or numbers["inf_count"]:
-            failures.append(f"{name} has {numbers['nan_count']} NaN and {numbers['inf_count']} Inf")
-        for key, bound in thresholds.items():
-            value = numbers[key]
-            if value is None:
-                continue
-            fails = value > bound if key in _AT_MOST else value < bound
-            if fails:
-                failures.append(_failure(name, key, value, bound, numbers, comparison))
+    outputs, failures = _judge(comparison.metrics, thresholds, comparison)
+    also = {}
+    for engine, metrics in comparison.also.items():
+        also[engine], more = _judge(metrics, thresholds, comparison)
+        failures += [f"{engine}: {failure}" for failure in more]
     document = {
         "schema_version": 1,
         "verdict": "failed" if failures else "passed",
@@ -107,9 +106,29 @@ def make_report(model: Model, recipe: Recipe, comparison: Comparison) -> Report:
             "per_bucket": {str(bucket): n for bucket, n in sorted(comparison.buckets.items())},
         },
         "outputs": outputs,
+        "also": also,
+        **inspected,
     }
     validate(document, "parity", source="parity report", error=ParityError)
     return Report(document, tuple(failures))
+
+
+def _judge(
+    metrics: Mapping[str, OutputMetrics], thresholds: Mapping[str, float], comparison: Comparison
+) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """The numbers of each output, and which of them break a threshold."""
+    outputs = {name: entry.summary() for name, entry in metrics.items()}
+    failures = []
+    for name, numbers in outputs.items():
+        for key in ("worst_text", "worst_abs_text"):
+            numbers[key] = comparison.numbers[numbers[key]]
+        if numbers["nan_count"] or numbers["inf_count"]:
+            failures.append(f"{name} has {numbers['nan_count']} NaN and {numbers['inf_count']} Inf")
+        for key, bound in thresholds.items():
+            value = numbers[key]
+            if value is not None and (value > bound if key in _AT_MOST else value < bound):
+                failures.append(_failure(name, key, value, bound, numbers, comparison))
+    return outputs, failures
 
 
 def _failure(

@@ -12,7 +12,7 @@ from bertmobile.errors import UsageError
 from bertmobile.schemas import validate
 
 # How bundle names spell options (plan.Plan.options).
-_OPTION_SUFFIX = re.compile(r"-(full-logits|seq\d)")
+_OPTION_SUFFIX = re.compile(r"-(full-logits|mediapipe|portable|ort|ios\d|seq\d)")
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
     if _OPTION_SUFFIX.search(document["name"]):
         raise UsageError(
             f"{source} is named {document['name']}, which a bundle's name would not tell from an option; "
-            "choose a name without -full-logits and -seq"
+            "choose a name without -full-logits, -mediapipe, -portable, -ort, -ios and -seq"
         )
     weights = {group: WeightFormat(**form) for group, form in document["weights"].items()}
     recipe = Recipe(document["name"], weights, document["activations"], document)

@@ -1,6 +1,6 @@
 """The formats we write. A target is a module with a ``TARGET``, and a line in the table here."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -12,19 +12,26 @@ from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
 
 if TYPE_CHECKING:
-    from torch import nn
+    from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
+    from bertmobile_export.network import Network
+    from bertmobile_export.network.equalisation import QuantizedActivations
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
-_MODULES = {"tflite": "bertmobile_export.targets.tflite"}
+_MODULES = {
+    "tflite": "bertmobile_export.targets.tflite",
+    "onnx": "bertmobile_export.targets.onnx",
+    "coreml": "bertmobile_export.targets.coreml",
+}
 
 
 class Target(Protocol):
     """Three verbs: check a plan, predict its bytes, write its model file."""
 
     name: str
-    model_file: str
     input_dtype: str
+    options: tuple[str, ...]
+    """Options of a request that mean something here (``export.OPTIONS``)."""
     tools: tuple[str, ...]
     """Distributions whose versions the manifest records."""
 
@@ -36,6 +43,10 @@ class Target(Protocol):
         """
         ...
 
+    def model_file(self, plan: Plan) -> str:
+        """Name of the file or package in the bundle."""
+        ...
+
     def predict_bytes(self, plan: Plan) -> int:
         """Size of the model file, from the config alone."""
         ...
@@ -44,16 +55,31 @@ class Target(Protocol):
         """The name of each bucket's signature in the model file."""
         ...
 
-    def write(self, plan: Plan, network: "nn.Module", calibration: Iterable[Inputs], path: Path) -> None:
+    def quantized_activations(self, plan: Plan) -> "QuantizedActivations | None":
+        """How activations are quantized here; None where they stay floating point."""
+        ...
+
+    def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
+        """What the parity report says about a written file besides its answers, by fields of its schema."""
+        ...
+
+    def write(
+        self,
+        plan: Plan,
+        network: "Network",
+        calibration: Sequence[Inputs],
+        path: Path,
+        tokenizer: "TokenizerFiles",
+    ) -> None:
         """Convert and quantize.
 
         Args:
             plan: what to make.
-            network: a float32 module in evaluation mode that takes the plan's inputs (and ``position_ids``)
-                by name and returns named outputs: the network, or one that exposes more of it.
+            network: in float32 and in evaluation mode, as the recipe wants it.
             calibration: tokenized texts in the longest bucket: the network's inputs, [1, length] each; read
                 only by recipes that need it.
-            path: file to write.
+            path: file or package to write.
+            tokenizer: for formats that carry it.
         """
         ...
 

@@ -27,6 +27,9 @@ PAIR_TASKS = ("next-sentence", "question-answering")
 LARGEST_FILE = 2_000
 
 
+Corpus = Literal["parity", "calibration"]
+
+
 @dataclass(frozen=True)
 class Sample:
     """One text, or a pair, as a task takes it."""
@@ -51,7 +54,7 @@ class TextSet:
 
 
 def builtin_texts(
-    corpus: Literal["parity", "calibration"],
+    corpus: Corpus,
     task: str,
     tokenizer: Tokenizer,
     lengths: Sequence[int],
