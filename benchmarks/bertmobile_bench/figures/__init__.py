@@ -1,0 +1,1 @@
+"""The figures that releases are held to; each module measures one subject."""
