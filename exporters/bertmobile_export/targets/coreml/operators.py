@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertmobile_export.network.encoder import MASKED_SCORE, LayerNorm
-from bertmobile_export.network.ranges import Range, Ranges
+from bertmobile_export.network.ranges import Range
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.targets.coreml.weights import store_matrix
@@ -33,10 +33,12 @@ class MilOperators(Operators[Var]):
         inputs: of the function, int32.
         plan: recipe and lengths.
         ios: oldest system that must run the program.
-        ranges: of the inputs of the linear layers, for static activations.
+        ranges: of the inputs of the linear operations by their names, for static activations.
     """
 
-    def __init__(self, inputs: Mapping[str, Var], plan: Plan, ios: int, ranges: Ranges | None) -> None:
+    def __init__(
+        self, inputs: Mapping[str, Var], plan: Plan, ios: int, ranges: Mapping[str, Range] | None
+    ) -> None:
         self._inputs = inputs
         self._weights = plan.recipe.weights
         self._lengths = plan.lengths
@@ -113,7 +115,7 @@ class MilOperators(Operators[Var]):
         """``states`` as the linear layer ``module`` reads them: on 256 levels where the recipe is static."""
         if self._ranges is None or not self._form(matrix).quantized:
             return states
-        return self._quantize_dequantize(_spelt(name), states, self._ranges[module].input)
+        return self._quantize_dequantize(_spelt(name), states, self._ranges[_spelt(module)])
 
     def _quantize_dequantize(self, name: str, states: Var, range_: Range) -> Var:
         scale = self._dtype(range_.scale)

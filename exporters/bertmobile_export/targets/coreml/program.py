@@ -1,11 +1,13 @@
 """A network as a MIL program."""
 
+from collections.abc import Mapping
+
 import coremltools as ct
 from coremltools.converters.mil.mil import Builder as mb
 from coremltools.converters.mil.mil import Function, Program, get_new_symbol, types
 
 from bertmobile_export.network import Network
-from bertmobile_export.network.ranges import Ranges
+from bertmobile_export.network.ranges import Range
 from bertmobile_export.plan import Plan
 from bertmobile_export.targets.coreml.operators import MilOperators
 from bertmobile_export.targets.description import describe
@@ -13,7 +15,7 @@ from bertmobile_export.targets.description import describe
 OPSETS = {16: ct.target.iOS16, 17: ct.target.iOS17, 18: ct.target.iOS18}
 
 
-def build(plan: Plan, ios: int, network: Network, ranges: Ranges | None) -> Program:
+def build(plan: Plan, ios: int, network: Network, ranges: Mapping[str, Range] | None) -> Program:
     """Write ``network`` as the one function of a program.
 
     Args:

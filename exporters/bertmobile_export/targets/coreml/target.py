@@ -79,15 +79,13 @@ class CoremlTarget:
         tokenizer: "TokenizerFiles",
     ) -> None:
         try:
-            from bertmobile_export.targets.coreml import package, program
+            from bertmobile_export.targets.coreml import calibrate, package, program
         except ImportError as failure:
             raise MissingDependencyError(failure.name or "coremltools", "coreml") from failure
+        ios = plan.ios or NEWEST_IOS
         ranges = None
         if plan.recipe.needs_calibration:
-            from bertmobile_export.network.ranges import linear_ranges
-
-            ranges = linear_ranges(network, calibration)
-        ios = plan.ios or NEWEST_IOS
+            ranges = calibrate.input_ranges(plan, ios, network, calibration, tokenizer)
         package.write(program.build(plan, ios, network, ranges), plan, ios, tokenizer, path)
 
 
