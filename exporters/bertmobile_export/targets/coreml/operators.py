@@ -17,9 +17,8 @@ from bertmobile_export.network.ranges import Range
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.targets.coreml.weights import store_matrix
-from bertmobile_export.targets.description import Operators
+from bertmobile_export.targets.description import WORD_TABLE, Operators, weight_group
 
-WORD_TABLE = "encoder.embeddings.word"
 # The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
 # network.heads.
 SMALLEST_SQUARE = np.float32(1e-24)
@@ -219,9 +218,7 @@ class MilOperators(Operators[Var]):
 
     def _form(self, matrix: str) -> WeightFormat:
         """The recipe's format for the weights of a module."""
-        if matrix.startswith("encoder.embeddings"):
-            return self._weights["embeddings"]
-        return self._weights["head" if matrix.startswith("head") else "encoder"]
+        return self._weights[weight_group(matrix)]
 
     def _matrix(self, name: str, weight: Tensor) -> Var:
         """A matrix, stored once however many read it."""

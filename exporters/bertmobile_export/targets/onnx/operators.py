@@ -18,10 +18,9 @@ from bertmobile_export.network.ranges import Range, Ranges
 from bertmobile_export.plan import Plan
 from bertmobile_export.quantization import QuantizedMatrix, quantize_matrix
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.targets.description import Operators, activation_kind
+from bertmobile_export.targets.description import WORD_TABLE, Operators, activation_kind, weight_group
 from bertmobile_export.targets.onnx.graph import Graph
 
-WORD_TABLE = "encoder.embeddings.word"
 # The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
 # network.heads.
 SMALLEST_SQUARE = 1e-24
@@ -264,10 +263,7 @@ class OnnxOperators(Operators[States]):
 
     def form(self, matrix: str) -> WeightFormat:
         """The recipe's format for the weights of a module."""
-        weights = self.plan.recipe.weights
-        if matrix.startswith("encoder.embeddings"):
-            return weights["embeddings"]
-        return weights["head" if matrix.startswith("head") else "encoder"]
+        return self.plan.recipe.weights[weight_group(matrix)]
 
     def is_static(self, matrix: str) -> bool:
         """Whether the activations that meet the matrix have calibrated ranges."""

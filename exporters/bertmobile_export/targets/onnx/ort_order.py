@@ -1,7 +1,8 @@
 """Gives ``.ort`` files one order.
 
 ONNX Runtime writes the types that its kernels ask for in the order of a hash table, which differs from one
-conversion to the next. That table is written anew, sorted, at the end of the file. The format is
+conversion to the next, and with it the padding around it. That table is written anew, sorted, at the end of
+the file. The format is
 onnxruntime/core/flatbuffers/schema/ort.fbs.
 """
 
@@ -30,8 +31,9 @@ from flatbuffers import number_types
 )
 
 _ALIGNMENT = 16
-# The field of InferenceSession's table that holds the types.
-_RESOLVER_FIELD = 10
+_PREFIX = 8  # where the first table is, and the format's identifier
+# Fields of InferenceSession's table: what is written before the types, and the types.
+_VERSION, _MODEL, _TYPES = 4, 6, 10
 # For each operator, and each name of a type in it: the arguments that have the type, as kind and index.
 _Types = list[tuple[bytes, list[tuple[bytes, list[tuple[int, int]]]]]]
 
@@ -39,17 +41,30 @@ _Types = list[tuple[bytes, list[tuple[bytes, list[tuple[int, int]]]]]]
 def sort_kernel_types(content: bytes) -> bytes:
     """The same model with its kernels' types in alphabetical order."""
     session: Any = InferenceSession.InferenceSession.GetRootAs(content)
-    types = _built(_read(session.KernelTypeStrResolver()))
     table = session._tab
-    field = table.Pos + table.Offset(_RESOLVER_FIELD)
-    # What was written between the model and this table, in front of one and behind the other.
-    start, end = _end(table), _start(session.Model()._tab)
-    result = bytearray(content)
-    result[start:end] = bytes(end - start)
-    result += bytes(-len(result) % _ALIGNMENT)
-    root = len(result) + flatbuffers.encode.Get(number_types.UOffsetTFlags.packer_type, types, 0)
-    flatbuffers.encode.Write(number_types.UOffsetTFlags.packer_type, result, field, root - field)
-    return bytes(result + types)
+    # A buffer is written from its end: first the model, then the types, then this table, and in front of it
+    # what aligns them. Offsets are relative, so the parts can be moved.
+    model_start = _start(session.Model()._tab)
+    head, model = content[_start(table) : _end(table)], content[model_start:]
+    types = _built(_read(session.KernelTypeStrResolver()))
+    moved_table = _PREFIX + table.Pos - _start(table)
+    moved_model = _PREFIX + len(head)
+    moved_model += -(moved_model + len(model)) % _ALIGNMENT
+    result = bytearray(content[:_PREFIX] + head).ljust(moved_model, b"\0") + model + types
+    _point(result, 0, moved_table)
+    for field in (_VERSION, _MODEL):
+        place = table.Pos + table.Offset(field)
+        target = place + table.Get(number_types.UOffsetTFlags, place)
+        _point(result, moved_table + table.Offset(field), target - model_start + moved_model)
+    start = moved_model + len(model)
+    root = flatbuffers.encode.Get(number_types.UOffsetTFlags.packer_type, types, 0)
+    _point(result, moved_table + table.Offset(_TYPES), start + root)
+    return bytes(result)
+
+
+def _point(content: bytearray, place: int, target: int) -> None:
+    """Make the offset at ``place`` lead to ``target``."""
+    flatbuffers.encode.Write(number_types.UOffsetTFlags.packer_type, content, place, target - place)
 
 
 def _description(table: Any) -> int:

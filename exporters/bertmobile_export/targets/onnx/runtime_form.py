@@ -12,7 +12,8 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from bertmobile_export.network.encoder import LayerNorm
-from bertmobile_export.targets.onnx.operators import WORD_TABLE, OnnxOperators, States
+from bertmobile_export.targets.description import WORD_TABLE
+from bertmobile_export.targets.onnx.operators import OnnxOperators, States
 from bertmobile_export.targets.onnx.target import EVEN_ROWS
 
 SMALLEST_ROW = 1e-6
