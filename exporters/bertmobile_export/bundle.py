@@ -99,9 +99,23 @@ def write_source_files(folder: Path, checkpoint: Checkpoint, manifest: Manifest)
     """The files that come from the checkpoint, and the README."""
     (folder / "vocab.txt").write_bytes(checkpoint.tokenizer.vocab_txt)
     (folder / "tokenizer.json").write_bytes(checkpoint.tokenizer.tokenizer_json)
+    write_json(folder / "tokenizer_config.json", _tokenizer_config(manifest))
     config = json.loads((checkpoint.location.folder / "config.json").read_text(encoding="utf-8"))
     write_json(folder / "config.json", {k: v for k, v in config.items() if k not in _LOCAL_CONFIG})
     (folder / "README.md").write_text(_readme(manifest), encoding="utf-8")
+
+
+def _tokenizer_config(manifest: Manifest) -> dict[str, Any]:
+    """What transformers' AutoTokenizer needs to know beside ``tokenizer.json``."""
+    rules = manifest.tokenizer
+    return {
+        "tokenizer_class": "BertTokenizer",
+        "do_lower_case": rules.lower_case,
+        "strip_accents": rules.strip_accents,
+        "tokenize_chinese_chars": rules.tokenize_chinese_chars,
+        "model_max_length": manifest.lengths[-1],
+        **{f"{role}_token": special.token for role, special in rules.special_tokens.items()},
+    }
 
 
 def _readme(manifest: Manifest) -> str:

@@ -2,8 +2,7 @@
 
 ONNX Runtime writes the types that its kernels ask for in the order of a hash table, which differs from one
 conversion to the next, and with it the padding around it. That table is written anew, sorted, at the end of
-the file. The format is
-onnxruntime/core/flatbuffers/schema/ort.fbs.
+the file. The format is onnxruntime/core/flatbuffers/schema/ort.fbs.
 """
 
 from importlib import import_module

@@ -16,7 +16,8 @@ from bertmobile_export.targets.description import WORD_TABLE
 from bertmobile_export.targets.onnx.operators import OnnxOperators, States
 from bertmobile_export.targets.onnx.target import EVEN_ROWS
 
-SMALLEST_ROW = 1e-6
+# GELU returns nothing below -0.17: a row divided by its largest value, or by this, lies within -1 and 1.
+SMALLEST_ROW = 0.17
 
 
 class RuntimeOperators(OnnxOperators):
@@ -94,7 +95,7 @@ class RuntimeOperators(OnnxOperators):
         if not (self._is_dynamic(first) and name.rsplit(".", 1)[-1] in EVEN_ROWS):
             return super().linears(name, states, modules)
         # A run has one range, which its largest row would decide: all rows are made equally large, and get
-        # their size back from the product. Behind GELU the largest value is the largest in size as well.
+        # their size back from the product.
         node = self.graph.node
         largest = node("ReduceMax", states.name, self.graph.constant([1]), name=f"{name}.largest", keepdims=1)
         above_zero = node("Max", largest, self.scalar(SMALLEST_ROW), name=f"{name}.largest.above_zero")

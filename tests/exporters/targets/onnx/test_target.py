@@ -1,0 +1,78 @@
+"""What the ONNX target refuses, and what it says about a plan."""
+
+from typing import Any
+
+import pytest
+
+from bertmobile.errors import UsageError
+from bertmobile_export.export import Request, make_plan
+from bertmobile_export.recipes import read_recipe, recipe_names
+from bertmobile_export.targets.onnx import TARGET
+from tests.exporters.configs import make_config
+from tests.messages import error_of
+
+from .models import onnx_plan, recipe
+
+
+@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("group", ["embeddings", "encoder", "head"])
+def test_narrow_weights_are_refused(group: str, bits: int) -> None:
+    widths = {"embeddings": 8, "encoder": 8, "head": 8} | {group: bits}
+    message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", recipe(**widths)))
+    assert f"{group} at {bits} bits" in message and "8, 16, 32" in message
+
+
+def test_a_portable_file_cannot_quantize_while_it_runs() -> None:
+    message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", "int8", portable=True))
+    assert "--portable" in message and "int8-static" in message
+    for allowed in ("float32", "float16", "int8-static"):
+        TARGET.check(onnx_plan("fill-mask", allowed, portable=True))
+
+
+def test_a_portable_file_has_one_length() -> None:
+    plan = onnx_plan("fill-mask", portable=True, lengths=(16, 32))
+    assert "--seq-len" in error_of(UsageError, TARGET.check, plan)
+
+
+@pytest.mark.parametrize("widths", [(16, 16, 16), (16, 32, 32), (8, 8, 16)])
+def test_half_precision_is_not_for_the_ort_format(widths: tuple[int, int, int]) -> None:
+    plan = onnx_plan("fill-mask", recipe(*widths), ort=True)
+    assert "--ort" in error_of(UsageError, TARGET.check, plan)
+
+
+def test_a_model_above_two_gibibytes_is_refused_before_it_is_read() -> None:
+    config = make_config(num_hidden_layers=48, hidden_size=1024, intermediate_size=4096, vocab_size=30_522)
+    message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", config=config))
+    assert "2.6 GB" in message and "--int8" in message
+    for smaller in ("float16", "int8"):
+        TARGET.check(onnx_plan("fill-mask", smaller, config=config))
+
+
+@pytest.mark.parametrize(
+    ("options", "lengths", "file"),
+    [
+        ({}, (32, 64, 128, 256), "model.onnx"),
+        ({"ort": True}, (32, 64, 128, 256), "model.ort"),
+        ({"portable": True}, (128,), "model.onnx"),
+    ],
+)
+def test_a_request_becomes_a_plan(options: dict[str, Any], lengths: tuple[int, ...], file: str) -> None:
+    request = Request(
+        model="tiny", target="onnx", recipe=read_recipe("float32"), task="feature-extraction", **options
+    )
+    plan, target = make_plan(request, "tiny", make_config(architecture="BertModel"))
+    assert plan.lengths == lengths and plan.dynamic == ("portable" not in options)
+    assert target.model_file(plan) == file
+    assert target.signatures(plan) == dict.fromkeys(lengths, "main")
+    suffix = "".join(f"-{name}" for name in options)
+    assert plan.bundle_name == f"tiny-feature-extraction-float32{suffix}.onnx"
+    for spec in plan.inputs(target.input_dtype):
+        assert spec.dtype == "int64" and spec.shape == ("batch" if plan.dynamic else 1, "length")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_activations_are_equalised_where_the_recipe_quantizes_them(name: str) -> None:
+    plan = onnx_plan("fill-mask", name)
+    found = TARGET.quantized_activations(plan)
+    shared = {"float": None, "dynamic": "tensor", "static": "static"}[plan.recipe.activations]
+    assert (found.range if found else None) == shared
