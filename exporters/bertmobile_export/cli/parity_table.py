@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from bertmobile_export.parity.agreement import Agreement
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
-EVALUATOR_NOTE = "; the evaluator computes what the package says, and is not Core ML itself"
 _HEADER = ("output", "mean cosine", "worst cosine", "max abs", "top-1", "top-5", "mean KL")
 
 
@@ -23,7 +22,7 @@ def parity_title(report: dict[str, Any]) -> str:
     return (
         f"Parity {report['verdict']}: {texts['count']} {texts['source']} texts, "
         f"{engine['name']} {engine['version']}{also} against float32 PyTorch ({limits}{untrained})"
-        + (EVALUATOR_NOTE if "evaluator" in engine["name"] else "")
+        + (f"; {report['note']}" if "note" in report else "")
     )
 
 

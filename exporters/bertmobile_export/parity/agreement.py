@@ -12,11 +12,9 @@ from typing import Any
 from bertmobile import load
 from bertmobile_export.parity.compare import meaningful_outputs, metrics_of, model_inputs
 from bertmobile_export.parity.metrics import OutputMetrics
+from bertmobile_export.parity.report import EVALUATOR
 from bertmobile_export.texts import TextSet
 from bertmobile_export.threads import one_thread_each
-
-# The evaluator computes what a package says, at a speed that says nothing about Core ML.
-UNTIMED = "mlprogram-evaluator"
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ def agreement(
                         entry.add(outputs[first][name], outputs[second][name])
             progress(index + 1, len(texts.samples))
         milliseconds = {
-            target: None if model.engine[0] == UNTIMED else 1e3 * median(seconds[target])
+            # Its speed says nothing about Core ML's.
+            target: None if model.engine[0] == EVALUATOR else 1e3 * median(seconds[target])
             for target, model in models.items()
         }
     numbers = {

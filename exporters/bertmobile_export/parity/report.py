@@ -17,6 +17,8 @@ from bertmobile_export.parity.cpu import instruction_sets, machine
 from bertmobile_export.parity.metrics import OutputMetrics
 from bertmobile_export.recipes import Recipe
 
+EVALUATOR = "mlprogram-evaluator"
+EVALUATOR_NOTE = "the evaluator computes what the package says, and is not Core ML itself"
 # How each threshold is compared; the others are numbers that only inform.
 _AT_MOST = ("max_abs",)
 _WORST = {"max_abs": "worst_abs_text", "cosine_min": "worst_text"}
@@ -109,6 +111,8 @@ def make_report(
         "also": also,
         **inspected,
     }
+    if model.engine[0].startswith(EVALUATOR):
+        document["note"] = EVALUATOR_NOTE
     validate(document, "parity", source="parity report", error=ParityError)
     return Report(document, tuple(failures))
 
