@@ -1,7 +1,9 @@
 """Real bundles for all tests; see :mod:`tests.exports`."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,6 +26,33 @@ def coarse(exports: Exports) -> Result:
 
 
 @dataclass(frozen=True)
+class ExportedAll:
+    """Bundles for all targets, made by the installed command in one run, and the process that made them."""
+
+    folder: Path
+    document: dict[str, Any]
+    process: Offline
+
+    @property
+    def bundles(self) -> dict[str, Path]:
+        return {entry["target"]: Path(entry["bundle"]) for entry in self.document["bundles"]}
+
+
+@pytest.fixture(scope="session")
+def export_all_json(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> ExportedAll:
+    """``bertmobile-export --target all --int8 --json`` of the fill-mask checkpoint, without network."""
+    folder = tmp_path_factory.mktemp("export-all")
+    model = exports.checkpoint("fill-mask")
+    process = run_offline(
+        [BIN / "bertmobile-export", "--model", model, "--target", "all", "--int8", "--json",
+         "--output", folder / "out"],
+        folder,
+    )  # fmt: skip
+    assert process.done.returncode == 0, process.done.stderr
+    return ExportedAll(folder / "out", json.loads(process.done.stdout), process)
+
+
+@dataclass(frozen=True)
 class Exported:
     """A bundle made by the installed command, and the process that made it."""
 
@@ -31,23 +60,23 @@ class Exported:
     process: Offline
 
 
-def _command(exports: Exports, folder: Path, *arguments: str) -> Exported:
+def _command(exports: Exports, folder: Path, target: str, *arguments: str) -> Exported:
     model = exports.checkpoint("fill-mask")
     process = run_offline(
-        [BIN / "bertmobile-export", "--model", model, "--target", "tflite", "--int8",
+        [BIN / "bertmobile-export", "--model", model, "--target", target, "--int8",
          "--output", folder / "out", *arguments],
         folder,
     )  # fmt: skip
-    return Exported(folder / "out" / f"{model.name}-fill-mask-int8.tflite", process)
+    return Exported(folder / "out" / f"{model.name}-fill-mask-int8.{target}", process)
 
 
 @pytest.fixture(scope="session")
 def export_json(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """``bertmobile-export --int8 --json`` of the fill-mask checkpoint, without network."""
-    return _command(exports, tmp_path_factory.mktemp("export-json"), "--json")
+    return _command(exports, tmp_path_factory.mktemp("export-json"), "onnx", "--json")
 
 
 @pytest.fixture(scope="session")
 def export_table(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """The same without ``--json``, in another place."""
-    return _command(exports, tmp_path_factory.mktemp("export-table") / "elsewhere")
+    """The same without ``--json`` and for TFLite, in another place."""
+    return _command(exports, tmp_path_factory.mktemp("export-table") / "elsewhere", "tflite")

@@ -88,23 +88,30 @@ class Exports:
         return path
 
     def __call__(
-        self, task: str, recipe: str = "float32", *, checkpoint: dict[str, Any] | None = None, **request: Any
+        self,
+        task: str,
+        recipe: str = "float32",
+        *,
+        target: str = "tflite",
+        checkpoint: dict[str, Any] | None = None,
+        **request: Any,
     ) -> Result:
         """Export a checkpoint.
 
         Args:
             task: of the checkpoint.
             recipe: a name or a file.
+            target: of the bundle.
             checkpoint: what else :meth:`checkpoint` takes.
             request: more fields of the request.
         """
-        key = json.dumps([task, recipe, checkpoint, request], sort_keys=True, default=str)
+        key = json.dumps([task, recipe, target, checkpoint, request], sort_keys=True, default=str)
         if key not in self._results:
             with one_thread(), _own_target():
                 self._results[key] = export(
                     Request(
                         model=str(self.checkpoint(task, **(checkpoint or {}))),
-                        target="tflite",
+                        target=target,
                         recipe=read_recipe(recipe),
                         output=self.folder / "bundles" / str(len(self._results)),
                         **request,

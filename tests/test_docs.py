@@ -24,18 +24,23 @@ import bertmobile.errors
 import bertmobile.model
 import bertmobile_export.cli.export
 import bertmobile_export.cli.parity
+from bertmobile.engines import _ENGINES
+from bertmobile.manifest import read_manifest
 from bertmobile.schemas import validate
 from bertmobile.tasks.question_answering import QuestionAnswering
 from bertmobile.tokenization import DEFAULT_STRIDE
 from bertmobile_export import plan, texts
-from bertmobile_export.checkpoint.config import HIDDEN_ACTS, TASK_BY_ARCHITECTURE, read_config
+from bertmobile_export.checkpoint.config import HIDDEN_ACTS, TASK_BY_ARCHITECTURE, ModelConfig, read_config
+from bertmobile_export.network import equalisation
 from bertmobile_export.network.encoder import MASKED_SCORE
-from bertmobile_export.network.equalisation import EXPONENT
-from bertmobile_export.parity import check, golden, metrics
+from bertmobile_export.parity import check, golden, judge, metrics
 from bertmobile_export.recipes import read_recipe, recipe_names
+from bertmobile_export.targets import get_target, target_names
+from bertmobile_export.targets.coreml.target import IOS_VERSIONS
 from bertmobile_export.targets.tflite import flatbuffer, size
 
 from .checkpoints import make_checkpoint
+from .conftest import ExportedAll
 from .exports import BIN, Exports
 from .hub_server import Hub, serve_hub
 from .runtime_py.helpers import HashEngine, make_manifest, write_bundle
@@ -50,7 +55,13 @@ COMMANDS = {
 
 # What the names in the examples stand for. Bundles of the first table are real exports of a tiny checkpoint;
 # those of the second have a made-up engine, because only the call and the shape of the answer are at stake.
-REAL_BUNDLES = ("model-feature-extraction-int8.tflite", "my-bert-feature-extraction-int8.tflite")
+REAL_BUNDLES = {
+    "model-feature-extraction-int8.tflite": "tflite",
+    "model-feature-extraction-int8.onnx": "onnx",
+    "model-feature-extraction-int8.coreml": "coreml",
+    "my-bert-feature-extraction-int8.tflite": "tflite",
+    "my-bert-feature-extraction-int8.coreml": "coreml",
+}
 PLACEHOLDERS: dict[str, dict[str, Any]] = {
     "bert-mobile-fill-mask-int8.tflite": {"task": "fill-mask", "mask_slots": plan.MASK_SLOTS},
     "mnli-text-classification-int8.tflite": {
@@ -81,6 +92,18 @@ CARD = {
     "intermediate_size": 2048,
     "max_position_embeddings": 512,
 }
+# Each target, and each option that changes what an app does with the file.
+README_FORMS: list[dict[str, Any]] = [
+    {"task": "feature-extraction", "recipe": "int8", "target": "tflite"},
+    {"task": "text-classification", "checkpoint": {}, "mediapipe": True, "untrained": True},
+    {"task": "feature-extraction", "recipe": "int8", "target": "onnx"},
+    {"task": "feature-extraction", "recipe": "int8", "target": "onnx", "ort": True},
+    {"task": "feature-extraction", "recipe": "float32", "target": "onnx", "portable": True},
+    {"task": "feature-extraction", "recipe": "int8", "target": "coreml"},
+    {"task": "feature-extraction", "recipe": "float16", "target": "coreml", "ios": 16},
+    {"task": "fill-mask", "recipe": "int8", "target": "onnx"},
+    {"task": "question-answering", "recipe": "float32", "target": "coreml"},
+]
 # Options of other tools.
 FOREIGN_OPTIONS = {"--check"}
 
@@ -170,7 +193,11 @@ def code(cell: str) -> list[str]:
 
 def options(command: str) -> set[str]:
     """The long options of a command, click's own ``--help`` and ``--version`` included."""
-    parameters = [p for p in COMMANDS[command].command.params if isinstance(p, click.Option)]
+    return options_of(COMMANDS[command].command)
+
+
+def options_of(command: click.Command) -> set[str]:
+    parameters = [p for p in command.params if isinstance(p, click.Option)]
     return {name for parameter in parameters for name in parameter.opts} | {"--help"}
 
 
@@ -180,8 +207,8 @@ def options(command: str) -> set[str]:
 def lay_out(folder: Path, exports: Exports) -> Path:
     """A folder in which every name of the examples is there."""
     (folder / "artifacts").mkdir(parents=True)
-    bundle = exports("feature-extraction", "int8").bundle
-    for name in REAL_BUNDLES:
+    for name, target in REAL_BUNDLES.items():
+        bundle = exports("feature-extraction", "int8", target=target).bundle
         (folder / "artifacts" / name).symlink_to(bundle)
     for name, manifest in PLACEHOLDERS.items():
         write_bundle(folder / "artifacts" / name, make_manifest(**manifest))
@@ -243,6 +270,12 @@ def run_apart(
     )
 
 
+def planned(command: Command) -> Command:
+    """A dry run of an export. Alone it would plan every recipe, where the export makes float32."""
+    recipe = () if {"--int8", "--fp16", "--recipe"} & set(command.argv) else ("--recipe", "float32")
+    return Command((*command.argv, "--dry-run", *recipe))
+
+
 PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
 QUICK = [
     (page, command)
@@ -281,7 +314,7 @@ def test_a_command_of_the_docs_runs(
 ) -> None:
     # Exports are planned here and made in the slow test.
     if command.argv[0] == "bertmobile-export" and "--dry-run" not in command.argv:
-        command = Command((*command.argv, "--dry-run"))
+        command = planned(command)
     assert run_here(command, workspace, monkeypatch) == 0
     output = capsys.readouterr().out
     assert output.strip()
@@ -340,8 +373,10 @@ def test_a_long_command_of_the_docs_runs_for_real(
         done = run_apart(command, folder, hub.environment(tmp_path / "home", COLUMNS="200"))
     assert done.returncode == 0, done.stderr
     if command.argv[0] == "bertmobile-export":
-        bundle = re.search(r"^(\S+\.tflite)$", done.stdout, re.M)[1]
-        assert (folder / bundle / "manifest.json").is_file()
+        target = command.argv[command.argv.index("--target") + 1]
+        bundles = re.findall(r"^(\S+\.(?:tflite|onnx|coreml))$", done.stdout, re.M)
+        made = [read_manifest(folder / bundle).target for bundle in bundles]
+        assert made == (target_names() if target == "all" else [target])
 
 
 @pytest.mark.slow
@@ -349,27 +384,41 @@ def test_the_output_that_the_docs_show_is_what_the_packaged_weights_give(tmp_pat
     """Words as they are; cosines within what another CPU may change; times not at all."""
     (tmp_path / ".venv").symlink_to(sys.prefix)
     readme = ROOT / "README.md"
-    shown = [block.content for block in blocks(readme) if block.language == "text"]
-    export = next(c for c in commands(readme) if c.argv[0] == "bertmobile-export" and not c.from_hub)
     environment = {**os.environ, "COLUMNS": "120"}
-    done = run_apart(export, tmp_path, environment)
-    assert done.returncode == 0, done.stderr
-    assert_like(done.stdout, shown[0])
+    exports = [c for c in commands(readme) if c.argv[0] == "bertmobile-export" and not c.from_hub]
+    for export in exports:
+        done = run_apart(export, tmp_path, environment)
+        assert done.returncode == 0, done.stderr
+        assert_like(done.stdout, shown_after(readme, export))
 
     script = next(block.content for block in blocks(readme) if block.language == "python")
     answer = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout
-    assert_like(answer, shown[1])
+    assert_like(answer, next(block.content for block in after(readme, script) if block.language == "text"))
 
+    export = exports[0]
     reference = export.argv[export.argv.index("--model") + 1]
-    bundle = f"artifacts/{REAL_BUNDLES[0]}"
+    bundle = "artifacts/model-feature-extraction-int8.tflite"
     bisect = Command(("bertmobile-parity", bundle, "--reference", reference, "--bisect"))
     done = run_apart(bisect, tmp_path, environment)
     assert done.returncode == 0, done.stderr
     block = next(b for b in blocks(ROOT / "docs/parity.md") if b.notes.get("printed by") == "minilm-bisect")
     assert_like(done.stdout[done.stdout.index("Layer by layer") :].replace("<- largest drop", ""),
                 block.content.replace("<- largest drop", ""))  # fmt: skip
+
+
+def after(page: Path, content: str) -> list[Block]:
+    """The blocks behind the one with this content."""
+    found = blocks(page)
+    return found[next(i for i, block in enumerate(found) if content in block.content) + 1 :]
+
+
+def shown_after(page: Path, command: Command) -> str:
+    """The output that a page shows behind a command."""
+    lines = [line for block in blocks(page) if block.language == "sh" for line in block.content.splitlines()]
+    line = next(line for line in lines if line.strip() and parse(line) == command)
+    return next(block.content for block in after(page, line) if block.language == "text")
 
 
 def assert_like(actual: str, shown: str) -> None:
@@ -423,10 +472,33 @@ def test_pages_name_no_place_on_a_machine(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
 def test_every_option_named_in_a_page_exists(page: Path) -> None:
+    from bertmobile_bench.figures.__main__ import main as figures
+
     text = page.read_text("utf-8")
     spans = re.findall(r"`([^`\n]+)`", text) + [b.content for b in blocks(page) if b.language == "sh"]
     named = {option for span in spans for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
-    assert named - FOREIGN_OPTIONS <= set().union(*map(options, COMMANDS))
+    known = set().union(options_of(figures), *map(options, COMMANDS))
+    assert named - FOREIGN_OPTIONS <= known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_a_measurement_named_in_a_page_exists(page: Path) -> None:
+    from bertmobile_bench.figures.__main__ import _MEASUREMENTS
+
+    assert set(re.findall(r"figures --only (\S+?)`", page.read_text("utf-8"))) <= set(_MEASUREMENTS)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_no_figure_is_missing(page: Path) -> None:
+    assert "TODO" not in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=identify)
+def test_an_example_is_run_here_or_needs_an_environment_of_its_own(page: Path) -> None:
+    languages = {block.language for block in blocks(page)}
+    assert languages <= {"sh", "python", "json", "text", "py"}
+    clients = " ".join(path.read_text("utf-8") for path in (ROOT / "tests/clients").glob("test_*.py"))
+    assert "py" not in languages or name_of(page) in clients
 
 
 @pytest.mark.parametrize(
@@ -449,15 +521,135 @@ def test_every_option_of_parity_is_described() -> None:
 
 @pytest.mark.parametrize(
     ("page", "heading"),
-    [("docs/export.md", "Recipes"), ("docs/tflite.md", "Recipes in LiteRT's terms")],
+    [
+        ("docs/export.md", "Recipes"),
+        ("docs/quantization.md", "Recipes by target"),
+        ("docs/tflite.md", "Recipes in LiteRT's terms"),
+        ("docs/onnx.md", "Recipes in ONNX's terms"),
+        ("docs/coreml.md", "What is written"),
+    ],
 )
 def test_the_recipes_are_those_that_there_are(page: str, heading: str) -> None:
     assert sorted(code(row[0])[0] for row in rows(section(page, heading))) == recipe_names()
 
 
-def test_the_readme_names_the_recipes() -> None:
+def test_the_readme_names_the_targets_and_the_recipes() -> None:
     named = code(section("README.md", "What is there, and what is not"))
-    assert sorted(named) == recipe_names()
+    assert sorted(named) == sorted([*target_names(), *recipe_names()])
+
+
+@pytest.fixture
+def card_config(tmp_path: Path) -> ModelConfig:
+    (tmp_path / "config.json").write_text(json.dumps(CARD), encoding="utf-8")
+    return read_config(tmp_path)
+
+
+def planned_for(config: ModelConfig, target: str, recipe: str = "float32", **more: Any) -> plan.Plan:
+    settings = {"ios": plan.NEWEST_IOS if target == "coreml" else None, "lengths": (32,), **more}
+    return plan.Plan("m", config, "fill-mask", read_recipe(recipe), target, **settings)
+
+
+def is_refused(wanted: plan.Plan) -> bool:
+    try:
+        get_target(wanted.target).check(wanted)
+    except bertmobile.UsageError:
+        return True
+    return False
+
+
+def test_the_targets_have_the_files_inputs_and_options_that_the_table_says(card_config: ModelConfig) -> None:
+    stated = []
+    for name, file, dtype, _, own, more in rows(section("docs/export.md", "Targets")):
+        target = get_target(*code(name))
+        stated.append(target.name)
+        assert code(own) == [f"--{option}" for option in target.options]
+        assert code(dtype) == [target.input_dtype]
+        forms = [{}] + ([{"ort": True}] if "ort" in target.options else [])
+        assert code(file) == [target.model_file(planned_for(card_config, target.name, **f)) for f in forms]
+        assert f"({target.name}.md)" in more
+    assert stated == target_names()
+
+
+QUANTIZED_ACTIVATIONS = {
+    "a range for each row": ("row", False),
+    "one range for each input of a run": ("tensor", False),
+    "inputs of linear layers uint8, calibrated": ("static", False),
+    "inputs of linear layers on 256 levels, calibrated": ("static", False),
+    "inputs and outputs of linear layers int8, calibrated": ("static", True),
+    "inputs and outputs of linear layers uint8, calibrated": ("static", True),
+}
+
+
+def test_a_recipe_quantizes_on_each_target_what_the_table_says(card_config: ModelConfig) -> None:
+    columns = [("tflite", {}), ("onnx", {}), ("onnx", {"portable": True}), ("coreml", {})]
+    for name, *cells in rows(section("docs/quantization.md", "Recipes by target")):
+        for (target, form), cell in zip(columns, cells, strict=True):
+            wanted = planned_for(card_config, target, *code(name), **form)
+            assert is_refused(wanted) == (cell == "refused"), (name, target)
+            if cell == "refused":
+                continue
+            found = get_target(target).quantized_activations(wanted)
+            (stated,) = {v for text, v in QUANTIZED_ACTIVATIONS.items() if text in cell} or {None}
+            assert stated == (found and (found.range, found.outputs)), (name, target)
+
+
+def test_each_place_of_equalisation_is_in_its_table() -> None:
+    table = rows(section("docs/quantization.md", "Equalisation"))
+    assert [cost == "none" for *_, cost in table] == [s.buffer is None for s in equalisation._SITES]
+
+
+def test_each_bundle_that_is_equalised_has_its_effect_in_the_table(card_config: ModelConfig) -> None:
+    names = {"TFLite": "tflite", "ONNX": "onnx", "Core ML": "coreml"}
+    stated = {
+        (names[re.sub(r" `.*", "", bundle)], *code(bundle))
+        for bundle, *_ in rows(section("docs/quantization.md", "What equalisation brings"))
+    }
+    assert stated == {
+        (target, recipe)
+        for target in target_names()
+        for recipe in recipe_names()
+        if get_target(target).quantized_activations(planned_for(card_config, target, recipe))
+    }
+
+
+def test_a_system_version_holds_what_the_table_says(card_config: ModelConfig) -> None:
+    table = rows(section("docs/coreml.md", "System versions"))
+    assert [int(version) for version, *_ in table] == list(IOS_VERSIONS)
+    recipes: set[str] = set()
+    for version, holds, lengths, _ in table:
+        recipes = set(code(holds)) | (recipes if "the same" in holds else set())
+        ios = int(version)
+        held = {
+            name
+            for name in recipe_names()
+            if not is_refused(planned_for(card_config, "coreml", name, ios=ios))
+        }
+        assert held == recipes
+        several = planned_for(card_config, "coreml", ios=ios, lengths=(32, 64))
+        assert is_refused(several) == (lengths == "one")
+
+
+def test_the_engines_are_those_of_the_table() -> None:
+    table = rows(section("docs/runtime.md", "Engines"))
+    stated = {code(name)[0]: code(target)[0] for name, target, *_ in table}
+    assert list(stated.items()) == [(name, target) for name, (target, *_) in _ENGINES.items()]
+    assert all(code(row[2])[0] in pyproject()["optional-dependencies"] for row in table)
+
+
+def test_the_engines_that_judge_together_are_those_of_the_table() -> None:
+    stated = [code(row[0])[0] for row in rows(section("docs/parity.md", "What runs the bundle"))]
+    assert {stated[0]: tuple(stated[1:])} == judge.COMPANIONS
+
+
+def test_the_report_has_the_fields_of_the_table() -> None:
+    stated = [name for row in rows(section("docs/parity.md", "The report")) for name in code(row[0])]
+    assert sorted(stated) == sorted(schema("parity")["properties"])
+
+
+def test_the_json_of_all_targets_has_the_fields_that_are_described(export_all_json: ExportedAll) -> None:
+    described = set(code(section("docs/export.md", "Result")))
+    document = export_all_json.document
+    assert set(document) | set(document["bundles"][0]) | set(document["agreement"][0]) <= described
 
 
 def test_the_thresholds_are_those_of_the_data() -> None:
@@ -482,15 +674,13 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
     assert stated == {kind.__name__: kind.exit_code for kind in kinds}
 
 
-def test_the_tasks_have_the_architectures_and_outputs_that_the_table_says(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(json.dumps(CARD), encoding="utf-8")
-    config = read_config(tmp_path)
+def test_the_tasks_have_the_architectures_and_outputs_that_the_table_says(card_config: ModelConfig) -> None:
     by_architecture = {}
     for task, architectures, outputs in rows(section("docs/export.md", "Tasks")):
         (name,) = code(task)
         by_architecture |= dict.fromkeys(code(architectures), name)
-        planned = plan.Plan("m", config, name, read_recipe("int8"), "tflite", (32,))
-        assert [spec.name for spec in planned.outputs] == code(outputs)
+        wanted = plan.Plan("m", card_config, name, read_recipe("int8"), "tflite", (32,))
+        assert [spec.name for spec in wanted.outputs] == code(outputs)
     assert by_architecture == TASK_BY_ARCHITECTURE
 
 
@@ -501,7 +691,7 @@ def test_the_manifest_table_has_every_field() -> None:
 
 def test_the_metrics_table_has_every_field_of_an_output() -> None:
     stated = [name for row in rows(section("docs/parity.md", "Metrics")) for name in code(row[0])]
-    output = schema("parity")["properties"]["outputs"]["additionalProperties"]
+    output = schema("parity")["definitions"]["outputs"]["additionalProperties"]
     assert sorted(stated) == sorted(output["required"])
 
 
@@ -509,8 +699,42 @@ def test_the_metrics_table_has_every_field_of_an_output() -> None:
     ("page", "heading"), [("README.md", "What is in a bundle"), ("docs/bundle.md", "Files")]
 )
 def test_the_files_of_a_bundle_are_those_listed(page: str, heading: str, exports: Exports) -> None:
+    made = [exports("feature-extraction", "int8", target=target).bundle for target in target_names()]
+    made.append(exports("feature-extraction", "int8", target="onnx", ort=True).bundle)
+    files = [{path.name for path in bundle.iterdir()} for bundle in made]
     stated = {name for row in rows(section(page, heading)) for name in code(row[0])}
-    assert stated == {path.name for path in exports("feature-extraction", "int8").bundle.iterdir()}
+    assert stated == set().union(*files)
+    # What not every bundle has is the model and what belongs to it.
+    always = set.intersection(*files)
+    assert all(name.startswith(("model.", "required_operators.")) for name in stated - always)
+
+
+@pytest.mark.parametrize("form", README_FORMS, ids=lambda form: "-".join(map(str, form.values())))
+def test_the_readme_of_a_bundle_is_true(
+    form: dict[str, Any],
+    exports: Exports,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    bundle = exports(**form).bundle
+    text = (bundle / "README.md").read_text("utf-8")
+    manifest = read_manifest(bundle)
+    listed = {name for row in rows(text.split("## On a computer")[0]) for name in code(row[0])}
+    assert listed == {path.name for path in bundle.iterdir()} - {"README.md", "manifest.json"}
+    tensors = re.findall(r"^   - `(\w+)` (int\d+) ", text, re.M)
+    assert tensors == [(spec.name, spec.dtype) for spec in manifest.inputs]
+    assert all(f"`{spec.name}` {spec.dtype}" in text for spec in manifest.outputs)
+    ((*_, run),) = [
+        block.content.splitlines() for block in blocks(bundle / "README.md") if block.language == "sh"
+    ]
+    assert f"pip install 'bertmobile[{manifest.target}]'" in text
+    assert (
+        ("tasks-text" in text) == (f'"{bundle.name}/{manifest.model_file}"' in text) == ("mediapipe" in form)
+    )
+    monkeypatch.chdir(bundle)
+    assert run_here(parse(run), bundle, monkeypatch) == 0
+    assert capsys.readouterr().out.strip()
+    assert not re.search(r"\n\n\n|[{}]{2}|[{]%| $", text, re.M)
 
 
 def test_the_arguments_of_load_are_those_of_its_table() -> None:
@@ -548,7 +772,14 @@ STATED = [
     ("docs/parity.md", f"about {check.LAYER_TEXTS} built-in texts"),
     ("docs/bundle.md", f"({golden.CASES} or more"),
     ("docs/bundle.md", f"at least {golden.SMALLEST_MAX_ABS},"),
-    ("docs/tflite.md", f"The exponent ({EXPONENT})"),
+    ("docs/quantization.md", f"less than {equalisation.LEAST_GAIN:.0%}".replace("%", " %") + " of the error"),
+    ("docs/quantization.md", f"at most about {equalisation.TOKENS:,} tokens"),
+    ("docs/export.md", "the lowest iOS version, {}, {} or {}.".format(*IOS_VERSIONS)),
+    ("docs/export.md", f"Default {plan.NEWEST_IOS};"),
+    ("docs/export.md", f"Default {LENGTHS}, or {plan.SINGLE_LENGTH} where a file holds only one,"),
+    ("docs/export.md", f"one before iOS {plan.ENUMERATED_LENGTHS_IOS} "),
+    ("docs/coreml.md", f"int32 [1, {plan.MASK_SLOTS}]"),
+    ("docs/onnx.md", f"int64 [batch, {plan.MASK_SLOTS}]"),
     ("docs/tflite.md", f"aligned to {flatbuffer.ALIGNMENT} bytes"),
     ("docs/tflite.md", f"for anything above {flatbuffer.INLINE_BYTES:,} bytes"),
     ("docs/tflite.md", f"int32 [1, {plan.MASK_SLOTS}]"),

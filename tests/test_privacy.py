@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Exported
+from tests.conftest import Exported, ExportedAll
 from tests.exports import BIN, Offline, run_offline
 
 CONNECT = """
@@ -26,6 +26,17 @@ def assert_alone(process: Offline) -> None:
     # torch makes itself an empty folder for a compiler that is not used.
     assert [path for path in process.written if not path.startswith("tmp/torchinductor_")] == []
     assert [path for path in process.written if path.count("/") > 1] == []
+
+
+def assert_runs_alone(bundle: Path, folder: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in bundle.rglob("*")}
+    process = run_offline(
+        [BIN / "bertmobile-run", bundle, "my [MASK] found the land", "--json"], folder / "run"
+    )
+    assert_alone(process)
+    assert process.done.stderr == ""
+    assert len(json.loads(process.done.stdout)["results"][0]["output"]) == 5
+    assert {path: path.stat().st_mtime_ns for path in bundle.rglob("*")} == before
 
 
 def test_the_watch_sees_connections_and_look_ups(tmp_path: Path) -> None:
@@ -50,12 +61,15 @@ def test_an_export_works_without_network_and_writes_only_its_bundle(export_json:
     assert [path.name for path in export_json.bundle.parent.iterdir()] == [export_json.bundle.name]
 
 
-def test_a_bundle_runs_without_network_and_writes_nothing(export_json: Exported, tmp_path: Path) -> None:
-    before = {path: path.stat().st_mtime_ns for path in export_json.bundle.rglob("*")}
-    process = run_offline(
-        [BIN / "bertmobile-run", export_json.bundle, "my [MASK] found the land", "--json"], tmp_path / "run"
-    )
-    assert_alone(process)
-    assert process.done.stderr == ""
-    assert len(json.loads(process.done.stdout)["results"][0]["output"]) == 5
-    assert {path: path.stat().st_mtime_ns for path in export_json.bundle.rglob("*")} == before
+def test_an_export_for_all_targets_works_without_network_and_writes_only_its_bundles(
+    export_all_json: ExportedAll,
+) -> None:
+    assert_alone(export_all_json.process)
+    assert set(export_all_json.folder.iterdir()) == set(export_all_json.bundles.values())
+
+
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
+def test_a_bundle_of_any_target_runs_without_network_and_writes_nothing(
+    export_all_json: ExportedAll, target: str, tmp_path: Path
+) -> None:
+    assert_runs_alone(export_all_json.bundles[target], tmp_path)

@@ -25,17 +25,23 @@ from bertmobile_export.plan import default_lengths
 from bertmobile_export.recipes import read_recipe
 from bertmobile_export.targets.tflite import TARGET
 from tests.checkpoints import MODELS
-from tests.conftest import Exported
+from tests.conftest import Exported, ExportedAll
 from tests.exports import COARSE, LABELS, Exports, one_thread
 from tests.messages import error_of
 from tests.runtime_py.torch_engine import TorchEngine
 
 TASKS = tuple(MODELS)
 BUNDLES: list[Any] = [
-    *((task, "float32") for task in TASKS),
-    ("fill-mask", "int8"),
-    ("feature-extraction", "int8"),
-    pytest.param("feature-extraction", "int8-static", marks=pytest.mark.slow),
+    *((task, "float32", "tflite") for task in TASKS),
+    ("fill-mask", "int8", "tflite"),
+    ("feature-extraction", "int8", "tflite"),
+    pytest.param("feature-extraction", "int8-static", "tflite", marks=pytest.mark.slow),
+    ("fill-mask", "int8", "onnx"),
+    ("question-answering", "float16", "onnx"),
+    ("text-classification", "int8-static", "onnx"),
+    ("fill-mask", "int8", "coreml"),
+    ("token-classification", "float16", "coreml"),
+    ("feature-extraction", "int8-static", "coreml"),
 ]
 LONGEST = 64
 TEXTS = [
@@ -45,10 +51,26 @@ TEXTS = [
     "say how the old man came home " * 4,
 ]
 QUESTION = ("Who came home?", "The old man came home late; the young boy did not.")
-FILES = {
-    "model.tflite", "vocab.txt", "tokenizer.json", "config.json", "parity.json", "golden.json", "README.md",
-    "manifest.json",
+SHARED_FILES = {
+    "vocab.txt", "tokenizer.json", "tokenizer_config.json", "config.json", "parity.json", "golden.json",
+    "README.md", "manifest.json",
 }  # fmt: skip
+PACKAGE = "model.mlpackage"
+MODEL_FILES = {
+    "tflite": {"model.tflite"},
+    "onnx": {"model.onnx"},
+    "coreml": {
+        f"{PACKAGE}/Manifest.json",
+        f"{PACKAGE}/Data/com.apple.CoreML/model.mlmodel",
+        f"{PACKAGE}/Data/com.apple.CoreML/weights/weight.bin",
+    },
+}
+FILES = SHARED_FILES | MODEL_FILES["tflite"]
+ENGINES = {
+    "tflite": ("litert", []),
+    "onnx": ("onnxruntime", []),
+    "coreml": ("mlprogram-evaluator", ["mlprogram-evaluator-fp32"]),
+}
 COSINE = {"float32": 1 - 1e-9, "int8": 0.999, "int8-static": 0.995}
 
 
@@ -94,16 +116,21 @@ def ready_made(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of what happens around a conversion: its result is copied instead of made again."""
     made = exports("feature-extraction").bundle / "model.tflite"
     monkeypatch.setattr(
-        TARGET, "write", lambda plan, network, samples, path: shutil.copy(made, path), raising=False
+        TARGET,
+        "write",
+        lambda plan, network, samples, path, tokenizer: shutil.copy(made, path),
+        raising=False,
     )
 
 
-@pytest.mark.parametrize(("task", "recipe"), BUNDLES)
-def test_a_bundle_is_complete_verified_and_describes_itself(exports: Exports, task: str, recipe: str) -> None:
-    result = exports(task, recipe)
+@pytest.mark.parametrize(("task", "recipe", "target"), BUNDLES)
+def test_a_bundle_is_complete_verified_and_describes_itself(
+    exports: Exports, task: str, recipe: str, target: str
+) -> None:
+    result = exports(task, recipe, target=target)
     folder = result.bundle
     assert result.failures == () and result.parity["verdict"] == "passed"
-    assert folder.name == f"tiny-{task}-{task}-{recipe}.tflite"
+    assert folder.name == f"tiny-{task}-{task}-{recipe}.{target}"
     document = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     validate(document, "manifest", source="manifest", error=BundleError)
     manifest = read_manifest(folder)
@@ -113,11 +140,13 @@ def test_a_bundle_is_complete_verified_and_describes_itself(exports: Exports, ta
     assert manifest.options == {} and manifest.lengths == (32, 64)
 
     files = contents(folder)
-    assert files.keys() == FILES
-    assert manifest.files.keys() == FILES - {"manifest.json"}
+    assert files.keys() == SHARED_FILES | MODEL_FILES[target]
+    assert manifest.files.keys() == files.keys() - {"manifest.json"}
     for name, entry in manifest.files.items():
         assert entry.bytes == len(files[name]) and entry.sha256 == hashlib.sha256(files[name]).hexdigest()
-    assert result.bytes == len(files["model.tflite"])
+    assert result.bytes == manifest.model_bytes == sum(len(files[name]) for name in MODEL_FILES[target])
+    assert manifest.dynamic == (target == "onnx")
+    assert {spec.dtype for spec in manifest.inputs} == {"int64" if target == "onnx" else "int32"}
 
     assert manifest.source.model == f"tiny-{task}" and manifest.source.revision is None
     assert manifest.source.trained
@@ -128,11 +157,11 @@ def test_a_bundle_is_complete_verified_and_describes_itself(exports: Exports, ta
     assert manifest.labels == LABELS.get(task, ())
 
 
-@pytest.mark.parametrize(("task", "recipe"), BUNDLES)
+@pytest.mark.parametrize(("task", "recipe", "target"), BUNDLES)
 def test_the_reports_fit_their_schemas_and_hold_enough_texts(
-    exports: Exports, task: str, recipe: str
+    exports: Exports, task: str, recipe: str, target: str
 ) -> None:
-    result = exports(task, recipe)
+    result = exports(task, recipe, target=target)
     parity = json.loads((result.bundle / "parity.json").read_text(encoding="utf-8"))
     golden = json.loads((result.bundle / "golden.json").read_text(encoding="utf-8"))
     assert parity == result.parity
@@ -143,25 +172,29 @@ def test_the_reports_fit_their_schemas_and_hold_enough_texts(
     assert parity["texts"]["source"] == "builtin" and parity["texts"]["count"] >= 128
     assert parity["texts"]["per_bucket"].keys() == {"32", "64"}
     assert min(parity["texts"]["per_bucket"].values()) >= 16
-    assert parity["engine"]["name"] == "litert" and parity["judged_as"] == recipe
+    engine, beside = ENGINES[target]
+    assert parity["engine"]["name"] == engine and parity["judged_as"] == recipe
+    assert list(parity["also"]) == beside
+    assert all(numbers.keys() == parity["outputs"].keys() for numbers in parity["also"].values())
     assert parity["reference"]["weights_sha256"] == manifest.source.weights_sha256
     assert len(golden["cases"]) >= 8 and {case["bucket"] for case in golden["cases"]} == {32, 64}
 
 
-@pytest.mark.parametrize(("task", "recipe"), BUNDLES)
+@pytest.mark.parametrize(("task", "recipe", "target"), BUNDLES)
 def test_a_device_that_follows_the_golden_file_finds_the_bundle_right(
-    exports: Exports, task: str, recipe: str
+    exports: Exports, task: str, recipe: str, target: str
 ) -> None:
-    folder = exports(task, recipe).bundle
+    folder = exports(task, recipe, target=target).bundle
     golden = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
     with load(folder) as model:
         pad = model.manifest.tokenizer.special_tokens["pad"].id
         for case in golden["cases"]:
             encoded = model.encode(case["text"], case["pair"])
             assert encoded.ids == case["inputs"]["input_ids"] and len(encoded) == case["tokens"]
+            length = case["tokens"] if model.manifest.dynamic else case["bucket"]
             inputs = {}
             for name, values in case["inputs"].items():
-                room = 0 if name == "mask_positions" else case["bucket"] - len(values)
+                room = 0 if name == "mask_positions" else length - len(values)
                 fill = pad if name == "input_ids" else 0
                 inputs[name] = np.array([values + [fill] * room], np.int32)
             outputs = model.run(inputs)
@@ -317,19 +350,21 @@ def test_seq_len_is_sorted_named_in_the_bundle_and_left_out_when_it_is_the_defau
 @pytest.mark.parametrize("name", sorted(FILES))
 @pytest.mark.slow
 def test_two_exports_in_two_processes_are_byte_identical(
-    export_json: Exported, export_table: Exported, name: str
+    export_all_json: ExportedAll, export_table: Exported, name: str
 ) -> None:
-    assert export_json.process.done.returncode == export_table.process.done.returncode == 0
-    one, two = contents(export_json.bundle), contents(export_table.bundle)
+    assert export_table.process.done.returncode == 0
+    one, two = contents(export_all_json.bundles["tflite"]), contents(export_table.bundle)
     assert one.keys() == two.keys() == FILES
     assert one[name] == two[name]
 
 
+@pytest.mark.parametrize("target", ["tflite", "onnx", "coreml"])
 def test_an_export_in_a_process_that_made_others_before_is_byte_identical_too(
-    export_json: Exported, exports: Exports
+    export_all_json: ExportedAll, exports: Exports, target: str
 ) -> None:
     exports("feature-extraction")
-    assert contents(exports("fill-mask", "int8").bundle) == contents(export_json.bundle)
+    alone = contents(exports("fill-mask", "int8", target=target).bundle)
+    assert alone == contents(export_all_json.bundles[target])
 
 
 def test_an_existing_bundle_is_left_alone_unless_overwrite_is_given(
@@ -363,7 +398,7 @@ def test_a_bundle_below_its_threshold_is_kept_apart_and_says_which_output_and_te
     assert any(
         line.startswith("sentence_embedding: cosine_min") and "(text " in line for line in coarse.failures
     )
-    message = error_of(road.ParityError, road.raise_for_parity, coarse)
+    message = error_of(road.ParityError, road.raise_for_parity, [coarse])
     assert str(coarse.bundle) in message and "bertmobile-parity --bisect" in message
 
 
@@ -384,7 +419,10 @@ def test_a_failed_export_replaces_an_older_failure_and_never_a_good_bundle(
 ) -> None:
     wrong = exports("feature-extraction", checkpoint={"trained": False}).bundle / "model.tflite"
     monkeypatch.setattr(
-        TARGET, "write", lambda plan, network, samples, path: shutil.copy(wrong, path), raising=False
+        TARGET,
+        "write",
+        lambda plan, network, samples, path, tokenizer: shutil.copy(wrong, path),
+        raising=False,
     )
     good = shutil.copytree(
         exports("feature-extraction").bundle, tmp_path / exports("feature-extraction").bundle.name
@@ -405,7 +443,7 @@ def test_a_failed_export_replaces_an_older_failure_and_never_a_good_bundle(
 def test_an_error_in_the_middle_leaves_nothing_behind(
     exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failure: BaseException, overwrite: bool
 ) -> None:
-    def write(plan: Any, network: Any, samples: Any, path: Path) -> None:
+    def write(plan: Any, network: Any, samples: Any, path: Path, tokenizer: Any) -> None:
         path.write_bytes(b"half a model")
         raise failure
 
@@ -425,7 +463,7 @@ def test_an_error_while_comparing_leaves_nothing_behind(
     exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        TARGET, "write", lambda plan, network, samples, path: path.write_bytes(b"x"), raising=False
+        TARGET, "write", lambda plan, network, samples, path, tokenizer: path.write_bytes(b"x"), raising=False
     )
     with pytest.raises(BundleError):
         export(request(exports, "feature-extraction", tmp_path))
@@ -444,6 +482,14 @@ def test_untrained_weights_are_detected_labelled_and_judged_on_cosines(exports: 
     assert exports("feature-extraction").parity["thresholds"] == {"max_abs": 1e-4}
 
 
+@pytest.mark.parametrize("target", [pytest.param("tflite", marks=pytest.mark.slow), "onnx", "coreml"])
+def test_untrained_weights_at_8_bits_are_judged_on_cosines_too(exports: Exports, target: str) -> None:
+    result = exports("fill-mask", "int8", target=target, checkpoint={"trained": False})
+    assert result.failures == ()
+    assert result.parity["trained"] is False and not read_manifest(result.bundle).source.trained
+    assert result.parity["thresholds"] == {"cosine_mean": 0.995, "cosine_min": 0.98}
+
+
 def test_the_untrained_flag_labels_weights_that_look_trained(
     exports: Exports, tmp_path: Path, ready_made: None
 ) -> None:
@@ -459,7 +505,7 @@ def test_calibration_texts_for_a_recipe_that_calibrates_nothing_are_refused(
         exports,
         "feature-extraction",
         tmp_path / "out",
-        recipe=read_recipe("int8"),
+        recipe=read_recipe("float16"),
         calibration=tmp_path / "texts.txt",
     )
     assert "--calibration" in error_of(UsageError, export, asked)
@@ -515,11 +561,11 @@ def test_progress_names_each_stage_in_order(exports: Exports, tmp_path: Path, re
 
     def progress(stage: str, done: int, total: int) -> None:
         stages.append(stage)
-        if stage.startswith("Comparing"):
+        if stage.startswith("Checking"):
             counts.append((done, total))
 
     export(request(exports, "feature-extraction", tmp_path), progress)
     assert list(dict.fromkeys(stages)) == [
-        "Reading the checkpoint", "Converting", "Loading the reference", "Comparing with the reference"
+        "Reading the checkpoint", "Converting to tflite", "Loading the reference", "Checking tflite"
     ]  # fmt: skip
     assert counts[-1][0] == counts[-1][1] >= 128

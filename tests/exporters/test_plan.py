@@ -1,6 +1,7 @@
 """What an export will make is known, checked and uniquely named before a weight is read."""
 
 from itertools import product
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from bertmobile.errors import UsageError
 from bertmobile_export.checkpoint.config import TASKS
-from bertmobile_export.plan import MASK_SLOTS, check_lengths, default_lengths
+from bertmobile_export.plan import MASK_SLOTS, NEWEST_IOS, check_lengths, default_lengths
 from bertmobile_export.recipes import recipe_names
 from tests.exporters.configs import make_config, make_plan
 from tests.messages import error_of
@@ -23,6 +24,34 @@ def test_options_are_added_in_alphabetical_order() -> None:
     plan = make_plan("fill-mask", "int8", lengths=(32, 128), full_logits=True)
     assert plan.bundle_name == "tiny-fill-mask-int8-full-logits-seq32-128.tflite"
     assert list(plan.options) == sorted(plan.options)
+
+
+@pytest.mark.parametrize(
+    ("target", "options", "suffix"),
+    [
+        ("onnx", {}, ""),
+        ("onnx", {"portable": True, "lengths": (128,)}, "-portable"),
+        ("onnx", {"ort": True, "full_logits": True}, "-full-logits-ort"),
+        ("coreml", {"ios": NEWEST_IOS}, ""),
+        ("coreml", {"ios": 17, "lengths": (128,)}, "-ios17"),
+        ("coreml", {"ios": 16, "lengths": (64,)}, "-ios16-seq64"),
+        ("tflite", {"mediapipe": True, "lengths": (128,)}, "-mediapipe"),
+    ],
+)
+def test_options_of_a_target_are_named_where_they_are_not_the_default(
+    target: str, options: dict[str, Any], suffix: str
+) -> None:
+    plan = make_plan("text-classification", "int8", target=target, **options)
+    assert plan.bundle_name == f"tiny-text-classification-int8{suffix}.{target}"
+
+
+def test_only_onnx_without_fixed_shapes_takes_any_batch() -> None:
+    def first(target: str, **options: Any) -> object:
+        return make_plan("fill-mask", target=target, **options).inputs("int64")[0].shape[0]
+
+    assert first("onnx") == first("onnx", ort=True) == "batch"
+    assert first("onnx", portable=True) == first("tflite") == first("coreml", ios=18) == 1
+    assert {spec.shape[0] for spec in make_plan("feature-extraction", target="onnx").outputs} == {"batch"}
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ import shutil, sys
 from bertmobile_export.cli.export import main
 from bertmobile_export.targets.tflite import TARGET
 ready = sys.argv.pop(1)
-type(TARGET).write = lambda self, plan, network, samples, path: shutil.copy(ready, path)
+type(TARGET).write = lambda self, plan, network, samples, path, tokenizer: shutil.copy(ready, path)
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -60,7 +60,10 @@ def model_file(exports: Exports, monkeypatch: pytest.MonkeyPatch) -> Callable[[P
 
     def use(made: Path) -> None:
         monkeypatch.setattr(
-            TARGET, "write", lambda plan, network, samples, path: shutil.copy(made, path), raising=False
+            TARGET,
+            "write",
+            lambda plan, network, samples, path, tokenizer: shutil.copy(made, path),
+            raising=False,
         )
 
     use(exports("feature-extraction").bundle / "model.tflite")
@@ -130,8 +133,8 @@ def test_json_is_one_object_on_stdout_and_nothing_else_anywhere(export_json: Exp
     assert done.stdout.count("\n") == 1
     document = json.loads(done.stdout)
     assert document["bundle"] == str(export_json.bundle)
-    assert (document["target"], document["task"], document["recipe"]) == ("tflite", "fill-mask", "int8")
-    assert document["bytes"] == (export_json.bundle / "model.tflite").stat().st_size
+    assert (document["target"], document["task"], document["recipe"]) == ("onnx", "fill-mask", "int8")
+    assert document["bytes"] == (export_json.bundle / "model.onnx").stat().st_size
     assert document["source_bytes"] > document["bytes"] and document["seconds"] > 0
     assert document["parity"] == json.loads((export_json.bundle / "parity.json").read_text())
     assert document["parity"]["verdict"] == "passed"
@@ -198,6 +201,20 @@ def test_an_existing_bundle_exits_2_and_overwrite_replaces_it(
         (2, ["--nonsense"], "--nonsense"),
         (2, ["--recipe", "int8-static", "--calibration", "no/such/file.txt"], "no/such/file.txt"),
         (2, ["--calibration", "texts.txt"], "leave --calibration out"),
+        (2, ["--target", "coreml", "--ios", "15"], "16, 17, 18"),
+        (2, ["--target", "coreml", "--ios", "new"], "--ios"),
+        (2, ["--target", "tflite", "--ios", "17"], "leave it out"),
+        (2, ["--target", "coreml", "--ios", "16", "--recipe", "int8-static"], "--ios 17"),
+        (2, ["--target", "coreml", "--ios", "17", "--seq-len", "32,64"], "--ios 18"),
+        (2, ["--target", "coreml", "--int8", "--calibration", "texts.txt"], "leave --calibration out"),
+        (2, ["--target", "coreml", "--seq-len", "65"], "64 positions"),
+        (2, ["--target", "onnx", "--seq-len", "65"], "64 positions"),
+        (2, ["--target", "onnx", "--portable", "--int8"], "int8-static"),
+        (2, ["--target", "onnx", "--portable", "--seq-len", "32,64"], "one --seq-len"),
+        (2, ["--target", "onnx", "--ort", "--fp16"], "leave --ort out"),
+        (2, ["--target", "onnx", "--int8", "--calibration", "no/such/file.txt"], "no/such/file.txt"),
+        (2, ["--target", "all", "--ios", "19"], "16, 17, 18"),
+        (2, ["--target", "all", "--seq-len", "65"], "64 positions"),
         (1, ["--task", "token-classification"], "head"),
         (1, ["--model", "."], "config.json"),
         (1, ["--model", "./no/such/folder"], "./no/such/folder"),
@@ -237,6 +254,18 @@ def test_a_recipe_file_that_is_none_exits_2(
     assert err.startswith("error: ") and err.count("\n") == 1 and message in err
 
 
+@pytest.mark.parametrize("target", ["onnx", "coreml", "all"])
+def test_a_recipe_that_a_target_cannot_hold_exits_2_and_says_what_it_can(
+    exports: Exports, tmp_path: Path, capsys: pytest.CaptureFixture[str], target: str
+) -> None:
+    given = ["--target", target, "--recipe", str(exports.recipe_file(COARSE))]
+    assert main(arguments(exports, "fill-mask", tmp_path / "out", *given)) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.startswith("error: ") and err.count("\n") == 1
+    assert "coarse" in err and "8, 16" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_no_target_exits_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--model", "anything"]) == 2
     assert "--target" in capsys.readouterr().err
@@ -251,22 +280,31 @@ def test_verbose_adds_the_traceback(
 
 
 @pytest.mark.parametrize(
-    ("command", "package"),
-    [("export", "litert_torch"), ("export", "torch"), ("export", "rich"), ("parity", "torch")],
+    ("command", "target", "package", "extra"),
+    [
+        ("export", "tflite", "litert_torch", "export"),
+        ("export", "tflite", "torch", "export"),
+        ("export", "tflite", "rich", "export"),
+        ("export", "onnx", "onnx", "export"),
+        pytest.param("export", "onnx", "onnxruntime", "export", marks=pytest.mark.slow),
+        ("export", "coreml", "coremltools", "coreml"),
+        pytest.param("export", "all", "coremltools", "coreml", marks=pytest.mark.slow),
+        ("parity", "tflite", "torch", "export"),
+    ],
 )
 def test_a_missing_package_exits_4_with_the_pip_command(
-    exports: Exports, tmp_path: Path, command: str, package: str
+    exports: Exports, tmp_path: Path, command: str, target: str, package: str, extra: str
 ) -> None:
     if command == "export":
-        given = arguments(exports, "feature-extraction", tmp_path / "out")
+        given = arguments(exports, "feature-extraction", tmp_path / "out", "--target", target)
     else:
-        bundle = exports("feature-extraction").bundle
+        bundle = exports("feature-extraction", target=target).bundle
         given = [str(bundle), "--reference", str(exports.checkpoint("feature-extraction"))]
     done = python(WITHOUT.format(command=command), package, *given)
     assert done.returncode == 4, done.stderr
     assert done.stdout == ""
     assert done.stderr.startswith(f"error: {package} is not installed") and done.stderr.count("\n") == 1
-    assert "pip install 'bertmobile[export]'" in done.stderr
+    assert f"pip install 'bertmobile[{extra}]'" in done.stderr
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,50 @@ def test_no_bundle_no_reference_and_an_unknown_engine_are_clear_errors(
     assert "abacus" in error_line(capsys)
 
 
+@pytest.fixture(scope="module")
+def core_ml(exports: Exports) -> list[str]:
+    """Arguments for a Core ML bundle of half precision."""
+    bundle = exports("token-classification", "float16", target="coreml").bundle
+    return [str(bundle), "--reference", str(exports.checkpoint("token-classification"))]
+
+
+def test_both_ways_to_round_are_shown_and_that_neither_is_core_ml(
+    core_ml: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(core_ml) == 0
+    out, err = capfd.readouterr()
+    flat = " ".join(out.split())
+    assert err == "" and "mlprogram-evaluator-fp32" in flat and "is not Core ML itself" in flat
+    assert main([*core_ml, "--json"]) == 0
+    report = json.loads(capfd.readouterr().out)
+    assert report["engine"]["name"] == "mlprogram-evaluator" and "is not Core ML itself" in report["note"]
+    (rounded,), (plain,) = report["outputs"].values(), report["also"]["mlprogram-evaluator-fp32"].values()
+    # Rounding to half precision after every operator adds to what the weights alone lost.
+    assert 0 < plain["mean_abs"] < rounded["mean_abs"] < 0.05
+
+
+def test_the_evaluator_can_be_asked_not_to_round(
+    core_ml: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*core_ml, "--engine", "mlprogram-evaluator-fp32", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["engine"]["name"] == "mlprogram-evaluator-fp32" and report["also"] == {}
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="Core ML runs here")
+def test_core_ml_itself_exits_2_off_macos(core_ml: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([*core_ml, "--engine", "coreml"]) == 2
+    assert "macOS only" in error_line(capsys)
+
+
+def test_an_engine_of_another_target_exits_2_and_names_those_that_fit(
+    core_ml: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*core_ml, "--engine", "litert"]) == 2
+    line = error_line(capsys)
+    assert "coreml" in line and "mlprogram-evaluator-fp32" in line
+
+
 def test_a_reference_without_the_bundles_head_is_a_clear_error(
     exports: Exports, reference: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -190,6 +235,34 @@ def test_bisect_finds_the_layer_that_a_failed_bundle_loses_in(
     # The second layer is feature-extraction's output itself.
     assert marked.split()[0] in ("layer_0", "last_hidden_state")
     assert drops["embeddings"] < 0.001 < 0.05 < min(drops["layer_0"], drops["last_hidden_state"])
+
+
+@pytest.mark.parametrize(
+    ("task", "recipe", "target", "last"),
+    [
+        ("fill-mask", "int8", "onnx", "logits"),
+        ("fill-mask", "int8", "coreml", "logits"),
+        pytest.param("text-classification", "int8-static", "onnx", "logits", marks=pytest.mark.slow),
+        pytest.param(
+            "feature-extraction", "int8-static", "coreml", "sentence_embedding", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_bisect_shows_the_layers_of_a_bundle_of_any_target(
+    exports: Exports, capfd: pytest.CaptureFixture[str], task: str, recipe: str, target: str, last: str
+) -> None:
+    bundle = exports(task, recipe, target=target).bundle
+    given = [str(bundle), "--reference", str(exports.checkpoint(task)), "--bisect", "--json"]
+    assert main(given) == 0
+    out, err = capfd.readouterr()
+    # Under pytest sys.stderr is not descriptor 2, so progress bars of the converter's may come through.
+    assert "error" not in err
+    layers = json.loads(out)["layers"]
+    names = [layer["name"] for layer in layers]
+    assert names[0] == "embeddings" and names[-1] == last and len(names) >= 3
+    assert all(0.97 < layer["cosine_min"] <= layer["cosine_mean"] <= 1 for layer in layers)
+    # Something was quantized on the way.
+    assert layers[-1]["cosine_mean"] < 1
 
 
 @pytest.mark.slow

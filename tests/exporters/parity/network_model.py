@@ -78,9 +78,12 @@ class Parts:
             mask_slots=self.manifest.mask_slots,
         )
 
+    def model(self, damage: Callable[[Outputs], Outputs] | None = None) -> Model:
+        tokenization = Tokenization(Tokenizer.from_buffer(self.tokenizer_json), self.manifest)
+        return Model(self.manifest, tokenization, NetworkEngine(self.network, damage))
+
     def compare(
         self, texts: TextSet, damage: Callable[[Outputs], Outputs] | None = None, *, keep: int = 0
     ) -> tuple[Model, Comparison]:
-        tokenization = Tokenization(Tokenizer.from_buffer(self.tokenizer_json), self.manifest)
-        model = Model(self.manifest, tokenization, NetworkEngine(self.network, damage))
+        model = self.model(damage)
         return model, compare(model, self.reference, texts, keep_per_bucket=keep)

@@ -12,6 +12,7 @@ import pytest
 from bertmobile.errors import ParityError
 from bertmobile.schemas import validate
 from bertmobile_export.bundle import write_json
+from bertmobile_export.parity.compare import compare
 from bertmobile_export.parity.golden import golden_document
 from bertmobile_export.parity.report import Report, make_report, thresholds_for
 from bertmobile_export.recipes import Recipe, parse_recipe, read_recipe
@@ -107,7 +108,7 @@ def test_a_network_passes_against_its_own_source(task: str, parts: MakeParts) ->
 def test_a_failure_names_the_output_the_number_and_the_text(parts: MakeParts) -> None:
     found = parts("text-classification")
     ids = np.array([found.reference.token_ids(TEXTS.samples[7].text, None, 32)])
-    (seventh,) = found.reference.run(ids, np.zeros_like(ids)).values()
+    seventh = found.reference.run(ids, np.zeros_like(ids))["logits"]
 
     def damage(outputs: Outputs) -> Outputs:
         return scaled(1.5)(outputs) if np.allclose(outputs["logits"], seventh, rtol=0, atol=1e-6) else outputs
@@ -208,3 +209,27 @@ def test_the_worst_of_all_outputs_is_the_largest_difference_and_the_smallest_agr
     assert report.worst("cosine_min") == outputs["sentence_embedding"]["cosine_min"] == pytest.approx(-1.0)
     assert report.worst("max_abs") == max(output["max_abs"] for output in outputs.values())
     assert report.worst("top1") is None
+
+
+def test_the_worst_that_an_engine_beside_the_first_answers_decides_too(parts: MakeParts) -> None:
+    found = parts("text-classification")
+    model = found.model()
+    for damage, passed in ((None, True), (scaled(1.5), False)):
+        comparison = compare(model, found.reference, TEXTS, also={"rounding": found.model(damage)})
+        report = make_report(model, read_recipe("float32"), comparison)
+        assert report.passed is passed and report.document["verdict"] == ("passed" if passed else "failed")
+        outputs, also = report.document["outputs"], report.document["also"]
+        assert outputs["logits"]["max_abs"] < 1e-5
+        assert also.keys() == {"rounding"} and also["rounding"].keys() == outputs.keys()
+        assert (also["rounding"]["logits"]["max_abs"] > 1e-2) is not passed
+    (failure,) = report.failures
+    assert failure.startswith("rounding: logits: max_abs ") and "(text " in failure
+
+
+def test_what_a_target_says_about_its_file_becomes_a_part_of_the_report(parts: MakeParts) -> None:
+    model, comparison = parts("text-classification").compare(TEXTS)
+    found = {"partitions": {"NNAPI": {"partitions": 2, "nodes": 30, "all_nodes": 31}}}
+    document = make_report(model, read_recipe("float32"), comparison, found).document
+    assert document["partitions"] == found["partitions"] and document["also"] == {}
+    with pytest.raises(ParityError, match="parity report"):
+        make_report(model, read_recipe("float32"), comparison, {"dates": "today"})

@@ -199,6 +199,7 @@ def test_nothing_in_a_float16_program_underflows(package: Write) -> None:
         assert len(stored) == 2 and any(stored)
 
 
+@pytest.mark.slow
 def test_two_processes_write_the_same_bytes(checkpoint: Callable[..., Path], tmp_path: Path) -> None:
     source = checkpoint("fill-mask")
     listings = [

@@ -107,7 +107,11 @@ def embedder(exports: Exports) -> Result:
 
 
 @pytest.mark.parametrize(
-    ("recipe", "checkpoint"), [("float32", {}), ("int8", MULTI_LABEL)], ids=["float32", "int8-multi-label"]
+    ("recipe", "checkpoint"),
+    [
+        pytest.param("float32", {}, id="float32"),
+        pytest.param("int8", MULTI_LABEL, id="int8-multi-label", marks=pytest.mark.slow),
+    ],
 )
 def test_mediapipes_classifier_gives_the_scores_of_our_runtime(
     exports: Exports, client: Answers, recipe: str, checkpoint: dict[str, Any]

@@ -160,9 +160,9 @@ def test_a_static_export_quantizes_all_projections_and_neither_inputs_nor_output
         ),
         "builtin",
     )
-    network, samples = prepare(plan, checkpoint, texts)
-    path = tmp_path / TARGET.model_file
-    TARGET.write(plan, network, samples, path)
+    network, samples = prepare(plan, TARGET, checkpoint, texts)
+    path = tmp_path / TARGET.model_file(plan)
+    TARGET.write(plan, network, samples, path, checkpoint.tokenizer)
 
     model = flatbuffer.read(path.read_bytes())
     assert_outside_types(model)
