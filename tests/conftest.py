@@ -1,6 +1,8 @@
 """Real bundles for all tests; see :mod:`tests.exports`."""
 
+import gc
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,14 @@ import pytest
 
 from bertmobile_export.export import Result
 from tests.exports import BIN, COARSE, Exports, Offline, run_offline
+
+
+@pytest.fixture(scope="session", autouse=True)
+def frozen_imports() -> Iterator[None]:
+    """coremltools collects garbage at each conversion, and would walk through all that PyTorch is made of."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

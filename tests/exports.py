@@ -10,11 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from bertmobile_export.export import Request, Result, export
 from bertmobile_export.recipes import read_recipe
 from bertmobile_export.targets.tflite import TARGET
+from bertmobile_export.threads import one_thread_each
 
 from .checkpoints import make_checkpoint
 
@@ -42,17 +41,6 @@ def small_checkpoint(folder: Path, task: str, **more: Any) -> Path:
     names = LABELS.get(task, ())
     labels = {"id2label": dict(enumerate(names)), "label2id": {name: i for i, name in enumerate(names)}}
     return make_checkpoint(folder, task, **{**SMALL, **(labels if names else {}), **more})
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """The networks are so small that a second thread only waits for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 @contextmanager
@@ -107,7 +95,7 @@ class Exports:
         """
         key = json.dumps([task, recipe, target, checkpoint, request], sort_keys=True, default=str)
         if key not in self._results:
-            with one_thread(), _own_target():
+            with one_thread_each(), _own_target():
                 self._results[key] = export(
                     Request(
                         model=str(self.checkpoint(task, **(checkpoint or {}))),

@@ -24,16 +24,26 @@ from bertmobile_export.export import Request, Result, export, plan_export
 from bertmobile_export.plan import default_lengths
 from bertmobile_export.recipes import read_recipe
 from bertmobile_export.targets.tflite import TARGET
+from bertmobile_export.threads import one_thread_each
 from tests.checkpoints import MODELS
 from tests.conftest import Exported, ExportedAll
-from tests.exports import COARSE, LABELS, Exports, one_thread
+from tests.exports import COARSE, LABELS, Exports
 from tests.messages import error_of
 from tests.runtime_py.torch_engine import TorchEngine
 
 TASKS = tuple(MODELS)
 BUNDLES: list[Any] = [
-    *((task, "float32", "tflite") for task in TASKS),
-    ("fill-mask", "int8", "tflite"),
+    # Where other tests have no use for the bundle, its conversion alone takes seconds.
+    *(
+        pytest.param(
+            task,
+            "float32",
+            "tflite",
+            marks=() if task in ("fill-mask", "feature-extraction") else pytest.mark.slow,
+        )
+        for task in TASKS
+    ),
+    pytest.param("fill-mask", "int8", "tflite", marks=pytest.mark.slow),
     ("feature-extraction", "int8", "tflite"),
     pytest.param("feature-extraction", "int8-static", "tflite", marks=pytest.mark.slow),
     ("fill-mask", "int8", "onnx"),
@@ -527,7 +537,7 @@ def test_calibration_reads_the_users_file_and_stores_none_of_it(
         return network, samples
 
     monkeypatch.setattr(road, "prepare", spy)
-    with one_thread():
+    with one_thread_each():
         result = export(
             request(
                 exports,

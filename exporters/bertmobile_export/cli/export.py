@@ -12,6 +12,7 @@ from bertmobile.errors import UsageError
 if TYPE_CHECKING:
     from bertmobile_export.export import Request, Result
     from bertmobile_export.parity.agreement import Agreement
+    from bertmobile_export.plan import Plan
 
 DEFAULT_MODEL = "boltuix/bert-mobile"
 
@@ -95,7 +96,7 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
     "--calibration",
     type=click.Path(),
     metavar="FILE",
-    help="Texts to calibrate with, one a line; built-in ones by default.",
+    help="Texts to calibrate 8-bit activations with, one a line; built-in ones by default.",
 )
 @click.option(
     "--untrained", is_flag=True, help="The weights were never trained: judge parity on cosines alone."
@@ -128,8 +129,6 @@ def command(
     # Imported here and below, not above: --help must answer at once.
     from pathlib import Path
 
-    from bertmobile_export.recipes import recipe_names
-
     chosen = [name for name, given in (("int8", int8), ("float16", fp16), (recipe, recipe)) if name and given]
     if len(chosen) > 1:
         raise UsageError(
@@ -138,7 +137,7 @@ def command(
     options["output"] = Path(options["output"])
     options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
-        _dry_run(chosen or recipe_names(), options, as_json)
+        _dry_run(_plans(chosen, options), options["target"], as_json)
         return
     _export(_requests(chosen[0] if chosen else "float32", options), as_json, context.obj.verbose)
 
@@ -159,35 +158,60 @@ def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
     return requests
 
 
-def _dry_run(recipes: list[str], options: dict[str, Any], as_json: bool) -> None:
+def _plans(chosen: list[str], options: dict[str, Any]) -> "list[list[tuple[Plan, int]]]":
+    """For each recipe the plan of each target and the predicted size of its model file.
+
+    Without a choice, for all recipes that go with the options.
+    """
+    from bertmobile_export.export import plan_export
+    from bertmobile_export.recipes import recipe_names
+
+    plans = []
+    refused = None
+    for recipe in chosen or recipe_names():
+        try:
+            plans.append([plan_export(request) for request in _requests(recipe, options)])
+        except UsageError as refusal:
+            if chosen:
+                raise
+            refused = refusal
+    if refused is not None and not plans:
+        raise refused
+    return plans
+
+
+def _dry_run(plans: "list[list[tuple[Plan, int]]]", target: str, as_json: bool) -> None:
     from rich.console import Console
 
     from bertmobile_export.cli.console import megabytes, print_table
-    from bertmobile_export.export import plan_export
 
-    plans = [[plan_export(request) for request in _requests(recipe, options)] for recipe in recipes]
     targets = [plan.target for plan, _ in plans[0]]
-    plan = plans[0][0][0]
+    plan, _ = plans[0][0]
     if as_json:
         sizes = {row[0][0].recipe.name: [size for _, size in row] for row in plans}
         document = {
             "dry_run": True,
             "model": plan.model,
-            "target": options["target"],
+            "target": target,
             "task": plan.task,
             "lengths": list(plan.lengths),
             "recipes": {
-                name: dict(zip(targets, row, strict=True)) if options["target"] == ALL else row[0]
+                name: dict(zip(targets, row, strict=True)) if target == ALL else row[0]
                 for name, row in sizes.items()
             },
         }
         print_json(document)
         return
+    lengths = {planned.target: ", ".join(map(str, planned.lengths)) for planned, _ in plans[0]}
+    if len(set(lengths.values())) == 1:
+        spelt = lengths[plan.target]
+    else:
+        spelt = "; ".join(f"{name} {values}" for name, values in lengths.items())
     print_table(
         Console(),
         ("recipe", *targets),
         [(row[0][0].recipe.name, *(megabytes(size) for _, size in row)) for row in plans],
-        title=f"{plan.model}, {plan.task}, lengths {', '.join(map(str, plan.lengths))}: predicted sizes",
+        title=f"{plan.model}, {plan.task}, lengths {spelt}: predicted sizes",
     )
 
 

@@ -164,7 +164,7 @@ def equalise(
     Raises:
         ValueError: no sample.
     """
-    texts = [_without_padding(sample) for sample in samples]
+    texts = [without_padding(sample) for sample in samples]
     seen = _observe(network, texts if activations.range == "static" else _choose(texts))
     with torch.inference_mode(False), torch.no_grad():
         for layer in network.encoder.layers:
@@ -194,7 +194,8 @@ def _tokens(text: Mapping[str, Tensor]) -> int:
     return text["input_ids"].numel()
 
 
-def _without_padding(sample: Mapping[str, NDArray[np.int64]]) -> dict[str, Tensor]:
+def without_padding(sample: Mapping[str, NDArray[np.int64]]) -> dict[str, Tensor]:
+    """The network's inputs with the text's own length, [1, tokens] int64 (``mask_positions`` as it is)."""
     tokens = int(sample["attention_mask"].sum())
     return {
         name: torch.from_numpy(values if name == "mask_positions" else values[:, :tokens])

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bertmobile_export.network.equalisation import _without_padding as without_padding
+from bertmobile_export.network.equalisation import without_padding
 from bertmobile_export.network.network import Network
 
 LEVELS = 255

@@ -15,8 +15,9 @@ from bertmobile.manifest import read_manifest
 from bertmobile.schemas import validate
 from bertmobile_export.cli.export import main
 from bertmobile_export.targets.tflite import TARGET
+from bertmobile_export.threads import one_thread_each
 from tests.conftest import Exported
-from tests.exports import BIN, COARSE, Exports, one_thread
+from tests.exports import BIN, COARSE, Exports
 from tests.hub_server import serve_hub
 
 COMMANDS = ("export", "parity")
@@ -158,7 +159,7 @@ def test_below_the_threshold_it_exits_3_and_json_still_tells_everything(
     model_file(exports("feature-extraction", checkpoint={"trained": False}).bundle / "model.tflite")
     given = arguments(exports, "feature-extraction", tmp_path, "--json")
     capsys.readouterr()  # of making the checkpoints
-    with one_thread():
+    with one_thread_each():
         code = main(given)
     out, err = capsys.readouterr()
     assert code == 3
@@ -181,7 +182,7 @@ def test_an_existing_bundle_exits_2_and_overwrite_replaces_it(
     assert main(given) == 2
     assert "--overwrite" in capsys.readouterr().err
     assert [path.name for path in bundle.iterdir()] == ["mine.txt"]
-    with one_thread():
+    with one_thread_each():
         assert main([*given, "--overwrite"]) == 0
     verify_bundle(bundle, read_manifest(bundle), allow_unverified=False)
 
@@ -225,7 +226,7 @@ def test_an_error_is_one_line_with_the_remedy_and_the_exit_code_of_its_class(
     code: int, given: list[str], message: str,
 ) -> None:  # fmt: skip
     monkeypatch.chdir(tmp_path)
-    with one_thread():
+    with one_thread_each():
         assert main(arguments(exports, "fill-mask", tmp_path / "out", *given)) == code
     out, err = capfd.readouterr()
     assert out == ""

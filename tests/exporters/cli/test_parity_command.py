@@ -14,14 +14,15 @@ from bertmobile import BundleError
 from bertmobile.schemas import validate
 from bertmobile_export.cli.parity import main
 from bertmobile_export.export import Result
-from tests.exports import Exports, one_thread
+from bertmobile_export.threads import one_thread_each
+from tests.exports import Exports
 
 TASK = "feature-extraction"
 
 
 @pytest.fixture(autouse=True, scope="module")
 def single() -> Any:
-    with one_thread():
+    with one_thread_each():
         yield
 
 
@@ -241,7 +242,7 @@ def test_bisect_finds_the_layer_that_a_failed_bundle_loses_in(
     ("task", "recipe", "target", "last"),
     [
         ("fill-mask", "int8", "onnx", "logits"),
-        ("fill-mask", "int8", "coreml", "logits"),
+        pytest.param("fill-mask", "int8", "coreml", "logits", marks=pytest.mark.slow),
         pytest.param("text-classification", "int8-static", "onnx", "logits", marks=pytest.mark.slow),
         pytest.param(
             "feature-extraction", "int8-static", "coreml", "sentence_embedding", marks=pytest.mark.slow

@@ -1,7 +1,6 @@
 """Equalisation evens out what quantization loses most to, and changes no answer."""
 
 import copy
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -35,15 +34,6 @@ TASKS = (
     "question-answering",
     "feature-extraction",
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_torch_thread() -> Iterator[None]:
-    """The networks are so small that a second thread only waits for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def make_network(seed: int, task: str = "fill-mask", **config: Any) -> Network:

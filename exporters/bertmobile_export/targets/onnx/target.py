@@ -38,8 +38,9 @@ class OnnxTarget:
                 )
         if plan.portable and recipe.activations == "dynamic":
             raise UsageError(
-                f"recipe {recipe.name} quantizes activations while the model runs, for which there are only "
-                "operators of ONNX Runtime's own; with --portable give --fp16 or --recipe int8-static"
+                f"recipe {recipe.name} measures the ranges of activations while the model runs, and the "
+                "accelerators that --portable is for need them beforehand; give --fp16 or "
+                "--recipe int8-static, or leave --portable out"
             )
         if plan.portable and len(plan.lengths) > 1:
             raise UsageError(

@@ -1,24 +1,14 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 from itertools import count
 from typing import Any
 
 import pytest
-import torch
 
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
 from tests.checkpoints import make_checkpoint
 
 from .models import Written, write_model
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_torch_thread() -> Iterator[None]:
-    """The networks are so small that a second thread only waits for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,7 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache
 
 import pytest
-import torch
 
 from bertmobile_export.checkpoint import load_checkpoint
 from bertmobile_export.network import build_network
@@ -12,15 +11,6 @@ from tests.checkpoints import TINY, make_checkpoint
 from tests.exporters.configs import make_plan
 
 from .conversions import Converted
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_torch_thread() -> Iterator[None]:
-    """The networks are so small that a second thread only waits for the first."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")

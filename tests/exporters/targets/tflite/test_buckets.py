@@ -59,7 +59,14 @@ def test_the_traced_length_is_found_above_the_buckets_when_all_below_are_taken()
 @pytest.mark.parametrize(
     "lengths", [(8,), (7, 13), (HIDDEN,), (HIDDEN // 4, HIDDEN * 2, POSITIONS - 1, POSITIONS)], ids=str
 )
-@pytest.mark.parametrize("task", MODELS)
+# A conversion takes seconds; these two have all kinds of rows and outputs.
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(task, marks=() if task in ("fill-mask", "feature-extraction") else pytest.mark.slow)
+        for task in MODELS
+    ],
+)
 def test_every_bucket_equals_the_network(
     task: str, lengths: tuple[int, ...], converted: Convert, tmp_path: Path
 ) -> None:
