@@ -88,6 +88,7 @@ def test_a_bundle_agrees_with_itself_to_the_last_bit(export_all_json: ExportedAl
     assert all(value is not None and value > 0 for value in found.milliseconds.values())
 
 
+@pytest.mark.slow
 def test_float32_bundles_agree_to_the_last_digits(exports: Exports) -> None:
     task = "text-classification"
     samples = tuple(Sample(f"number {i} came back from the {'small ' * i}house") for i in range(20))

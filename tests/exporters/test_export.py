@@ -50,8 +50,8 @@ BUNDLES: list[Any] = [
     ("question-answering", "float16", "onnx"),
     ("text-classification", "int8-static", "onnx"),
     ("fill-mask", "int8", "coreml"),
-    ("token-classification", "float16", "coreml"),
-    ("feature-extraction", "int8-static", "coreml"),
+    pytest.param("token-classification", "float16", "coreml", marks=pytest.mark.slow),
+    pytest.param("feature-extraction", "int8-static", "coreml", marks=pytest.mark.slow),
 ]
 LONGEST = 64
 TEXTS = [

@@ -283,10 +283,10 @@ def test_verbose_adds_the_traceback(
 @pytest.mark.parametrize(
     ("command", "target", "package", "extra"),
     [
-        ("export", "tflite", "litert_torch", "export"),
+        pytest.param("export", "tflite", "litert_torch", "export", marks=pytest.mark.slow),
         ("export", "tflite", "torch", "export"),
         ("export", "tflite", "rich", "export"),
-        ("export", "onnx", "onnx", "export"),
+        pytest.param("export", "onnx", "onnx", "export", marks=pytest.mark.slow),
         pytest.param("export", "onnx", "onnxruntime", "export", marks=pytest.mark.slow),
         ("export", "coreml", "coremltools", "coreml"),
         pytest.param("export", "all", "coremltools", "coreml", marks=pytest.mark.slow),

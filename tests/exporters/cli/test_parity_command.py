@@ -216,6 +216,7 @@ def test_a_reference_without_the_bundles_head_is_a_clear_error(
     assert "head" in error_line(capsys)
 
 
+@pytest.mark.slow
 def test_bisect_finds_the_layer_that_a_failed_bundle_loses_in(
     coarse: Result, exports: Exports, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -292,7 +292,10 @@ def seen_and_unseen(network: Network, seed: int) -> list[list[dict[str, np.ndarr
     ]
 
 
-@pytest.mark.parametrize("activations", RANGES)
+@pytest.mark.parametrize(
+    "activations",
+    ["tensor", pytest.param("row", marks=pytest.mark.slow), pytest.param("static", marks=pytest.mark.slow)],
+)
 def test_the_answers_to_unseen_texts_are_closer_to_the_exact_ones(activations: ActivationRange) -> None:
     """On average: errors of layers add up or cancel by chance, so that one network may end a little worse."""
     ratios = []
@@ -367,6 +370,7 @@ def errors_by_linear(
     return errors
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("activations", RANGES)
 def test_the_search_beats_no_scales_and_a_fixed_exponent_on_unseen_texts(
     activations: ActivationRange,

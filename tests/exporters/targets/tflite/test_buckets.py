@@ -78,6 +78,7 @@ def test_every_bucket_equals_the_network(
         assert_equals_network(path, source, length)
 
 
+@pytest.mark.slow
 def test_a_network_traced_beyond_its_positions_equals_it_all_the_same(
     converted: Convert, tmp_path: Path
 ) -> None:

@@ -127,6 +127,7 @@ def test_mediapipes_classifier_gives_the_scores_of_our_runtime(
     assert np.std([ours["good"] for ours in expected]) > 1e-3
 
 
+@pytest.mark.slow
 def test_mediapipes_embedder_gives_the_vectors_of_our_runtime(exports: Exports, client: Answers) -> None:
     bundle = embedder(exports).bundle
     theirs = np.array(client(bundle, TEXTS))[:, 0]

@@ -149,6 +149,7 @@ def test_a_float_recipe_with_narrow_weights_only_stores_them_so(converted: Conve
     assert np.corrcoef(runner(**inputs)["logits"].ravel(), expected.ravel())[0, 1] > 0.99
 
 
+@pytest.mark.slow
 def test_a_static_export_quantizes_all_projections_and_neither_inputs_nor_outputs(tmp_path: Path) -> None:
     task = "fill-mask"
     checkpoint = load_checkpoint(str(make_checkpoint(tmp_path / "source", task)))
