@@ -140,7 +140,7 @@ def export_all(
     progress("Reading the checkpoint", 0, 1)
     location = locate(request.model, revision=request.revision, weights=False)
     early = [make_plan(each, location.model, read_config(location.folder)) for each in requests]
-    if request.calibration and not any(target.quantized_activations(plan) for plan, target in early):
+    if request.calibration and not any(calibrates(plan, target) for plan, target in early):
         raise UsageError(
             f"recipe {request.recipe.name} calibrates nothing for {' or '.join(t.name for _, t in early)}; "
             "leave --calibration out, or choose int8-static"
@@ -217,7 +217,7 @@ def _convert(request: Request, checkpoint: "Checkpoint", folder: Path) -> _Draft
         )
 
     calibration = None
-    if target.quantized_activations(plan) is not None:
+    if calibrates(plan, target):
         calibration = (
             texts_from_file(request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots)
             if request.calibration
@@ -241,25 +241,34 @@ def prepare(
         plan: what to make.
         target: for whom.
         checkpoint: the source model.
-        calibration: texts; may be None, and is not read, where no activations are quantized.
+        calibration: texts; may be None, and is not read, where nothing is calibrated.
 
     Returns:
-        The network in float32, and the texts as its inputs (an empty list where nothing is calibrated).
+        The network, whose weights are what its codes stand for, and the texts as its inputs (an empty list
+        where nothing is calibrated).
     """
     from tokenizers import Tokenizer
 
     from bertmobile_export.calibration import calibration_inputs
     from bertmobile_export.network import build_network
     from bertmobile_export.network.equalisation import equalise
+    from bertmobile_export.quantization import quantize_weights
 
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
-    quantized = target.quantized_activations(plan)
-    if calibration is None or quantized is None:
-        return network, []
-    tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
-    samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
-    equalise(network, samples, quantized)
+    samples: list[dict[str, NDArray[np.int64]]] = []
+    if calibration is not None and calibrates(plan, target):
+        tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
+        samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
+        activations = target.quantized_activations(plan)
+        if activations is not None:
+            equalise(network, samples, activations)
+    quantize_weights(network, plan.recipe, samples, affine=target.affine(plan))
     return network, samples
+
+
+def calibrates(plan: Plan, target: Target) -> bool:
+    """Whether an export reads calibration texts."""
+    return plan.recipe.rounding != "nearest" or target.quantized_activations(plan) is not None
 
 
 def _release_memory() -> None:

@@ -5,33 +5,40 @@ from collections.abc import Iterator
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
 
+# The module whose table a tied decoder reads, too.
+WORD_TABLE = "encoder.embeddings.word"
+POSITION_TABLE = "encoder.embeddings.position"
+# Scales of blocks and the values of palettes are float16 in every format.
+HALF_BYTES = 2
 Matrix = tuple[str, int, int]
-"""Weight group, rows (output channels) and columns."""
+"""Module name, rows (output channels) and columns."""
 
 
 def matrices(plan: Plan) -> Iterator[Matrix]:
     """Every weight matrix and table; a tied decoder is the word table."""
     config = plan.config
     hidden, inner = config.hidden_size, config.intermediate_size
-    yield "embeddings", config.vocab_size, hidden
-    yield "embeddings", config.max_position_embeddings, hidden
-    yield "embeddings", config.type_vocab_size, hidden
-    for _ in range(config.num_hidden_layers):
-        yield from (("encoder", hidden, hidden),) * 4
-        yield "encoder", inner, hidden
-        yield "encoder", hidden, inner
+    yield WORD_TABLE, config.vocab_size, hidden
+    yield POSITION_TABLE, config.max_position_embeddings, hidden
+    yield "encoder.embeddings.token_type", config.type_vocab_size, hidden
+    for index in range(config.num_hidden_layers):
+        layer = f"encoder.layers.{index}"
+        for part in ("query", "key", "value", "attention_output"):
+            yield f"{layer}.{part}", hidden, hidden
+        yield f"{layer}.intermediate", inner, hidden
+        yield f"{layer}.output", hidden, inner
     match plan.task:
         case "fill-mask":
-            yield "head", hidden, hidden
+            yield "head.transform", hidden, hidden
             if not config.tie_word_embeddings:
-                yield "head", config.vocab_size, hidden
+                yield "head.decoder", config.vocab_size, hidden
         case "text-classification" | "next-sentence":
-            yield "head", hidden, hidden
-            yield "head", 2 if plan.task == "next-sentence" else config.num_labels, hidden
+            yield "head.pooler", hidden, hidden
+            yield "head.classifier", 2 if plan.task == "next-sentence" else config.num_labels, hidden
         case "token-classification":
-            yield "head", config.num_labels, hidden
+            yield "head.classifier", config.num_labels, hidden
         case "question-answering":
-            yield "head", 2, hidden
+            yield "head.span", 2, hidden
 
 
 def vectors(plan: Plan) -> int:
@@ -52,6 +59,15 @@ def vectors(plan: Plan) -> int:
 
 
 def matrix_bytes(form: WeightFormat, rows: int, columns: int, scale_bytes: int) -> int:
-    """Bytes of a stored matrix; ``scale_bytes`` are those of one scale and what belongs to it."""
-    scales = 0 if not form.quantized else (rows if form.granularity == "channel" else 1)
-    return -(-rows * columns * form.bits // 8) + scales * scale_bytes
+    """Bytes of a stored matrix; ``scale_bytes`` are those of a row's scale and what belongs to it."""
+    codes = -(-rows * columns * form.bits // 8)
+    match form.granularity if form.quantized else None:
+        case "channel":
+            return codes + rows * scale_bytes
+        case "tensor":
+            return codes + scale_bytes
+        case "block":
+            return codes + rows * -(-columns // (form.block_size or columns)) * HALF_BYTES
+        case "palette":
+            return codes + (rows // (form.block_size or rows) << form.bits) * HALF_BYTES
+    return codes

@@ -65,8 +65,12 @@ def test_a_file_that_is_not_json_is_refused(content: bytes, tmp_path: Path) -> N
     [
         ({"weights": {"encoder": {"bits": 8}}}, "weights"),
         ({"weights": {**weights(), "pooler": {"bits": 8}}}, "weights"),
-        ({"weights": {**weights(), "head": {"bits": 3}}}, "head.bits"),
-        ({"weights": {**weights(), "head": {"bits": 8, "granularity": "block"}}}, "granularity"),
+        ({"weights": {**weights(), "head": {"bits": 5}}}, "head.bits"),
+        ({"weights": {**weights(), "head": {"bits": 8, "granularity": "row"}}}, "granularity"),
+        ({"weights": {**weights(), "head": {"bits": 8, "granularity": "block"}}}, "block_size"),
+        ({"weights": {**weights(), "head": {"bits": 8, "block_size": 32}}}, "head"),
+        ({"modules": {"pooler": {"bits": 8}}}, "modules"),
+        ({"rounding": "up"}, "rounding"),
         ({"weights": {**weights(), "head": {}}}, "head"),
         ({"activations": "sometimes"}, "activations"),
         ({"name": "Own Recipe"}, "name"),
@@ -105,7 +109,7 @@ def test_quantized_activations_need_quantized_encoder_weights(bits: int, activat
         ({"embeddings": 16, "encoder": 16, "head": 16}, "float", "float16"),
         ({"embeddings": 8, "encoder": 32, "head": 16}, "float", "int8"),
         ({"embeddings": 32, "encoder": 8, "head": 32}, "dynamic", "int8"),
-        ({"embeddings": 4, "encoder": 4, "head": 4}, "dynamic", "int8"),
+        ({"embeddings": 4, "encoder": 8, "head": 8}, "dynamic", "int4"),
         ({"embeddings": 8, "encoder": 8, "head": 8}, "static", "int8-static"),
     ],
 )
@@ -114,4 +118,4 @@ def test_a_recipe_is_judged_as_the_built_in_one_it_is_nearest_to(
 ) -> None:
     recipe = parse_recipe(document(weights=weights(**bits), activations=activations), source="own")
     assert recipe.precision == precision
-    assert recipe.needs_calibration == (activations == "static")
+    assert recipe.needs_ranges == (activations == "static")

@@ -16,6 +16,9 @@ from bertmobile_export.checkpoint.config import ModelConfig
 # weighs nothing beside any real token, and both formats can hold it.
 MASKED_SCORE = -100.0
 
+# The linear layers of a layer in the order in which they run, those that read the same states together.
+LINEARS_BY_INPUT = (("query", "key", "value"), ("attention_output",), ("intermediate",), ("output",))
+
 # The buffers of a layer that equalise() may set.
 SCALES = (
     "attention_input_scale",

@@ -1,6 +1,7 @@
 """Encoder and head as one module with the inputs and outputs of the exported file."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,9 @@ from bertmobile_export.network.heads import (
     Rows,
     TokenClassifierHead,
 )
+
+if TYPE_CHECKING:
+    from bertmobile_export.quantization.matrix import QuantizedMatrix
 
 
 def _head(config: ModelConfig, task: str, encoder: Encoder) -> Head:
@@ -56,6 +60,8 @@ class Network(nn.Module):
         self.encoder = Encoder(config)
         self.head = _head(config, task, self.encoder)
         self.rows = Rows.ALL if full_logits else self.head.rows
+        self.codes: dict[str, QuantizedMatrix] = {}
+        """Of matrices that are stored as codes, by module name; their parameters are what these stand for."""
         self.every_layer = False
         """For diagnosis: also return the states after the embeddings and after each layer."""
 

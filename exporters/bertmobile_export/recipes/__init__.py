@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,16 +15,40 @@ from bertmobile.schemas import validate
 _OPTION_SUFFIX = re.compile(r"-(full-logits|mediapipe|portable|ort|ios\d|seq\d)")
 
 
+Granularity = Literal["tensor", "channel", "block", "palette"]
+
+
 @dataclass(frozen=True)
 class WeightFormat:
-    """How the matrices of one group are stored: 32 and 16 bits are floating point, fewer are integers."""
+    """How a matrix is stored: 32 and 16 bits are floating point, fewer are codes.
+
+    Attributes:
+        bits: of each weight.
+        granularity: what shares a scale: the matrix, a row, or a block of a row. With ``palette`` codes have
+            no scale; they are indices into a table of values.
+        block_size: columns of a block, or rows that share a palette.
+    """
 
     bits: int
-    granularity: Literal["tensor", "channel"] = "channel"
+    granularity: Granularity = "channel"
+    block_size: int | None = None
 
     @property
     def quantized(self) -> bool:
         return self.bits < 16
+
+    @property
+    def label(self) -> str:
+        """Short, for tables: ``8``, ``4 b32``, ``6 p16``."""
+        if self.block_size is None:
+            return str(self.bits)
+        return f"{self.bits} {'p' if self.granularity == 'palette' else 'b'}{self.block_size}"
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """As a recipe has it."""
+        sized = {} if self.block_size is None else {"block_size": self.block_size}
+        return {"bits": self.bits, "granularity": self.granularity, **sized}
 
 
 @dataclass(frozen=True)
@@ -35,17 +59,39 @@ class Recipe:
     weights: Mapping[str, WeightFormat]
     activations: Literal["float", "dynamic", "static"]
     document: Mapping[str, Any]
+    modules: Mapping[str, WeightFormat] = field(default_factory=dict)
+    rounding: Literal["nearest", "compensated"] = "nearest"
+
+    def form(self, module: str) -> WeightFormat:
+        """How the weights of a module of the network are stored: by its own name, or else by its group."""
+        return self.modules.get(module) or self.weights[weight_group(module)]
 
     @property
-    def needs_calibration(self) -> bool:
+    def forms(self) -> Mapping[str, WeightFormat]:
+        """All formats, by group or module."""
+        return {**self.weights, **self.modules}
+
+    @property
+    def needs_ranges(self) -> bool:
+        """Whether activations have ranges that are fixed when the model is made."""
         return self.activations == "static"
 
     @property
     def precision(self) -> str:
         """The recipe's class, by which its parity is judged: that of the built-in recipe it is nearest to."""
-        if any(form.quantized for form in self.weights.values()):
+        forms = self.forms.values()
+        if any(form.bits < 8 for form in forms):
+            return "int4"
+        if any(form.quantized for form in forms):
             return "int8-static" if self.activations == "static" else "int8"
-        return "float16" if any(form.bits == 16 for form in self.weights.values()) else "float32"
+        return "float16" if any(form.bits == 16 for form in forms) else "float32"
+
+
+def weight_group(module: str) -> str:
+    """The recipe's group of weights that a module's belong to."""
+    if module.startswith("encoder.embeddings"):
+        return "embeddings"
+    return "head" if module.startswith("head") else "encoder"
 
 
 def recipe_names() -> list[str]:
@@ -89,7 +135,15 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
             "choose a name without -full-logits, -mediapipe, -portable, -ort, -ios and -seq"
         )
     weights = {group: WeightFormat(**form) for group, form in document["weights"].items()}
-    recipe = Recipe(document["name"], weights, document["activations"], document)
+    modules = {name: WeightFormat(**form) for name, form in document.get("modules", {}).items()}
+    recipe = Recipe(
+        document["name"],
+        weights,
+        document["activations"],
+        document,
+        modules,
+        document.get("rounding", "nearest"),
+    )
     if recipe.activations != "float" and not weights["encoder"].quantized:
         raise UsageError(
             f"{source} has {recipe.activations} activations, which need quantized encoder weights; "

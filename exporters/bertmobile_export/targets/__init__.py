@@ -59,6 +59,10 @@ class Target(Protocol):
         """How activations are quantized here; None where they stay floating point."""
         ...
 
+    def affine(self, plan: Plan) -> bool:
+        """Whether rows of 8 bits have a zero point; products of integers want codes around zero."""
+        ...
+
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         """What the parity report says about a written file besides its answers, by fields of its schema."""
         ...
@@ -75,7 +79,7 @@ class Target(Protocol):
 
         Args:
             plan: what to make.
-            network: in float32 and in evaluation mode, as the recipe wants it.
+            network: in evaluation mode; its weights are what its codes stand for.
             calibration: tokenized texts in the longest bucket: the network's inputs, [1, length] each; read
                 only by recipes that need it.
             path: file or package to write.

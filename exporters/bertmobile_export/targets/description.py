@@ -23,8 +23,6 @@ from bertmobile_export.network.heads import (
 )
 
 Value = TypeVar("Value")
-# The module whose table a tied decoder reads, too.
-WORD_TABLE = "encoder.embeddings.word"
 
 
 class Operators(ABC, Generic[Value]):
@@ -114,13 +112,6 @@ def activation_kind(module: nn.Module) -> Literal["relu", "gelu", "gelu_tanh"]:
     if isinstance(module, nn.GELU):
         return "gelu" if module.approximate == "none" else "gelu_tanh"
     return "relu"
-
-
-def weight_group(module: str) -> str:
-    """The recipe's group of weights that a module's belong to."""
-    if module.startswith("encoder.embeddings"):
-        return "embeddings"
-    return "head" if module.startswith("head") else "encoder"
 
 
 def describe(network: Network, ops: Operators[Value]) -> dict[str, Value]:

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from bertmobile_export.network.encoder import MASKED_SCORE, LayerNorm
 from bertmobile_export.network.ranges import Range
 from bertmobile_export.plan import Plan
+from bertmobile_export.quantization import QuantizedMatrix
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.targets.coreml.weights import store_matrix
-from bertmobile_export.targets.description import WORD_TABLE, Operators, weight_group
+from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE
+from bertmobile_export.targets.coreml.weights import store_codes, store_floats
+from bertmobile_export.targets.description import Operators
 
 # The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
 # network.heads.
@@ -31,21 +33,28 @@ class MilOperators(Operators[Var]):
     Args:
         inputs: of the function, int32.
         plan: recipe and lengths.
+        codes: of the matrices that the recipe stores as codes.
         ios: oldest system that must run the program.
         ranges: of the inputs of the linear operations by their names, for static activations.
     """
 
     def __init__(
-        self, inputs: Mapping[str, Var], plan: Plan, ios: int, ranges: Mapping[str, Range] | None
+        self,
+        inputs: Mapping[str, Var],
+        plan: Plan,
+        codes: Mapping[str, QuantizedMatrix],
+        ios: int,
+        ranges: Mapping[str, Range] | None,
     ) -> None:
         self._inputs = inputs
-        self._weights = plan.recipe.weights
+        self._recipe = plan.recipe
+        self._codes = codes
         self._lengths = plan.lengths
         self._ios = ios
         self._ranges = ranges
         self._matrices: dict[str, Var] = {}
         # The widest weights decide the arithmetic.
-        wide = any(form.bits == 32 for form in self._weights.values())
+        wide = any(form.bits == 32 for form in self._recipe.forms.values())
         self._dtype: Any = np.float32 if wide else np.float16
         self._mil_dtype = "fp32" if wide else "fp16"
 
@@ -218,19 +227,19 @@ class MilOperators(Operators[Var]):
 
     def _form(self, matrix: str) -> WeightFormat:
         """The recipe's format for the weights of a module."""
-        return self._weights[weight_group(matrix)]
+        return self._recipe.form(matrix)
 
     def _matrix(self, name: str, weight: Tensor) -> Var:
         """A matrix, stored once however many read it."""
         if name not in self._matrices:
-            self._matrices[name] = store_matrix(
-                f"{_spelt(name)}_weight",
-                weight,
-                self._form(name),
-                self._dtype,
-                symmetric=self._ranges is not None,
-                ios=self._ios,
-            )
+            spelt, form = f"{_spelt(name)}_weight", self._form(name)
+            if form.quantized:
+                codes = self._codes[name]
+                if name == POSITION_TABLE:
+                    codes = codes.first_rows(len(weight))
+                self._matrices[name] = store_codes(spelt, codes, self._dtype, ios=self._ios)
+            else:
+                self._matrices[name] = store_floats(spelt, weight, form, self._dtype)
         return self._matrices[name]
 
     def _vector(self, values: Tensor) -> NDArray[np.floating]:

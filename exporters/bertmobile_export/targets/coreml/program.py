@@ -38,7 +38,7 @@ def build(plan: Plan, ios: int, network: Network, ranges: Mapping[str, Range] | 
         for spec in plan.inputs("int32")
     }
     with Function(placeholders, opset_version=OPSETS[ios]) as function:
-        outputs = describe(network, MilOperators(function.inputs, plan, ios, ranges))
+        outputs = describe(network, MilOperators(function.inputs, plan, network.codes, ios, ranges))
         for name, value in outputs.items():
             if value.dtype == types.fp32:
                 value.name = name

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import ENUMERATED_LENGTHS_IOS, NEWEST_IOS, Plan
+from bertmobile_export.sizes import POSITION_TABLE, matrices
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -16,7 +17,15 @@ if TYPE_CHECKING:
 # The versions that packages are written for, and the first that quantizes activations.
 IOS_VERSIONS = (16, 17, NEWEST_IOS)
 STATIC_ACTIVATIONS_IOS = 17
-BITS = (8, 16, 32)
+# The first version that holds a format, by what shares a scale and the bits.
+FIRST_IOS = {
+    **{("float", bits): 16 for bits in (16, 32)},
+    **{(granularity, 8): 16 for granularity in ("tensor", "channel")},
+    **{("palette", bits): 16 for bits in (1, 2, 4, 6, 8)},
+    ("palette", 3): 18,
+    **{("block", bits): 18 for bits in (4, 8)},
+}
+SEVERAL_PALETTES_IOS = 18
 
 
 class CoremlTarget:
@@ -32,12 +41,8 @@ class CoremlTarget:
         if ios not in IOS_VERSIONS:
             known = ", ".join(map(str, IOS_VERSIONS))
             raise UsageError(f"no Core ML packages for iOS {ios}; give --ios one of {known}")
-        for group, form in recipe.weights.items():
-            if form.bits not in BITS:
-                raise UsageError(
-                    f"Core ML here: 8, 16 or 32 bits, but recipe {recipe.name} has {form.bits} for {group}; "
-                    "choose another recipe"
-                )
+        for name, rows, columns in matrices(plan):
+            _check_form(plan, ios, name, rows, columns)
         if recipe.activations == "static" and ios < STATIC_ACTIVATIONS_IOS:
             raise UsageError(
                 f"recipe {recipe.name} has static activations, which Core ML has from iOS "
@@ -67,6 +72,9 @@ class CoremlTarget:
 
         return QuantizedActivations("static") if plan.recipe.activations == "static" else None
 
+    def affine(self, plan: Plan) -> bool:
+        return plan.recipe.activations != "static"
+
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
 
@@ -84,9 +92,39 @@ class CoremlTarget:
             raise MissingDependencyError(failure.name or "coremltools", "coreml") from failure
         ios = plan.ios or NEWEST_IOS
         ranges = None
-        if plan.recipe.needs_calibration:
+        if plan.recipe.needs_ranges:
             ranges = calibrate.input_ranges(plan, ios, network, calibration, tokenizer)
         package.write(program.build(plan, ios, network, ranges), plan, ios, tokenizer, path)
+
+
+def _check_form(plan: Plan, ios: int, name: str, rows: int, columns: int) -> None:
+    """Refuse a format that no iOS, or not this one, can hold.
+
+    Raises:
+        UsageError: names the lowest version that can, where there is one.
+    """
+    recipe, form = plan.recipe, plan.recipe.form(name)
+    what = f"recipe {recipe.name} wants {form.label} bits ({form.granularity}) for {name}"
+    first = FIRST_IOS.get((form.granularity if form.quantized else "float", form.bits))
+    if first is None:
+        raise UsageError(f"{what}, which Core ML has in no version; choose another recipe")
+    size = form.block_size or 1
+    if form.granularity == "palette" and size < rows:
+        # Before, one palette is for the whole matrix.
+        first = max(first, SEVERAL_PALETTES_IOS)
+    if ios < first:
+        raise UsageError(
+            f"{what}, which Core ML has from iOS {first} on; give --ios {first}, or another recipe"
+        )
+    if form.granularity == "block" and columns % size:
+        raise UsageError(
+            f"{what}, but its {columns} columns are no multiple of {size}; give another block_size"
+        )
+    if form.granularity == "palette" and (rows % size or (name == POSITION_TABLE and size < rows)):
+        raise UsageError(
+            f"{what}, but {size} of its {rows} rows cannot share a palette; "
+            "give a divisor of the rows (position embeddings: all of them)"
+        )
 
 
 TARGET = CoremlTarget()

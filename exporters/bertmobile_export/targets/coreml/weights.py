@@ -1,95 +1,88 @@
 """How a matrix is stored in an ML Program."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil import Var
+from coremltools.converters.mil.mil import Var, types
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bertmobile_export.quantization import quantize_matrix
+from bertmobile_export.quantization import QuantizedMatrix
+from bertmobile_export.quantization.packing import pack_bits
 from bertmobile_export.recipes import WeightFormat
 
-LEVELS = 255
+# numpy's types that coremltools marks as narrower than they are.
+_INDICES = {
+    1: types.np_uint1_dtype,
+    2: types.np_uint2_dtype,
+    3: types.np_uint3_dtype,
+    4: types.np_uint4_dtype,
+    6: types.np_uint6_dtype,
+    8: np.dtype(np.uint8),
+}
 
 
-@dataclass(frozen=True)
-class _Codes:
-    """``scales * (codes - zeros)`` stands for the matrix.
-
-    ``codes`` are int8 [rows, columns]; ``scales`` (float32 or float16) and ``zeros`` (int8) are [rows, 1], or
-    [1, 1] for one scale. Without ``zeros`` they are 0.
-    """
-
-    codes: NDArray[np.int8]
-    scales: NDArray[np.floating]
-    zeros: NDArray[np.int8] | None
-
-
-def store_matrix(
-    name: str, weight: Tensor, form: WeightFormat, dtype: Any, *, symmetric: bool, ios: int
-) -> Var:
+def store_floats(name: str, weight: Tensor, form: WeightFormat, dtype: Any) -> Var:
     """Add a constant to the current function.
 
     Args:
         name: of the value.
         weight: float32 [rows, columns].
-        form: 32 or 16 bits, or 8 with one scale for each row or for all.
+        form: 32 or 16 bits.
         dtype: what the program computes in, numpy's float32 or float16.
-        symmetric: whether codes of 8 bits lie around zero, as products of integers want them; else they use
-            the whole range of a row.
+
+    Returns:
+        The matrix as a ``dtype`` value.
+    """
+    stored = np.float32 if form.bits == 32 else np.float16
+    values = weight.numpy().astype(stored, copy=False)
+    if stored == dtype:
+        return mb.const(val=values, name=name)
+    return mb.constexpr_cast(source_val=values, output_dtype="fp32", name=name)
+
+
+def store_codes(name: str, matrix: QuantizedMatrix, dtype: Any, *, ios: int) -> Var:
+    """Add codes that Core ML decompresses when it loads the model.
+
+    Args:
+        name: of the value.
+        matrix: codes and what they stand for.
+        dtype: what the program computes in, numpy's float32 or float16.
         ios: oldest system that must read it.
 
     Returns:
-        The matrix as a ``dtype`` value: a constant, or one that Core ML decompresses when it loads the model.
+        The matrix as a ``dtype`` value.
     """
-    if not form.quantized:
-        stored = np.float32 if form.bits == 32 else np.float16
-        values = weight.numpy().astype(stored, copy=False)
-        if stored == dtype:
-            return mb.const(val=values, name=name)
-        return mb.constexpr_cast(source_val=values, output_dtype="fp32", name=name)
-    matrix = _symmetric(weight, form, dtype) if symmetric else _affine(weight, form, dtype)
+    bits = matrix.form.bits
+    if matrix.palettes is not None:
+        return _palettes(name, matrix, matrix.palettes.astype(dtype), ios=ios)
+    scales = _at_least_smallest(matrix.scales, dtype)
+    if bits == 4:
+        data = matrix.codes.astype(types.np_int4_dtype)
+        return mb.constexpr_blockwise_shift_scale(data=data, scale=scales, name=name)
     if ios >= 18:
-        return mb.constexpr_blockwise_shift_scale(
-            data=matrix.codes, scale=matrix.scales, offset=matrix.zeros, name=name
-        )
-    # One scale is a scalar here, several are a vector along the axis.
-    shape = () if form.granularity == "tensor" else (-1,)
-    zeros = np.int8(0) if matrix.zeros is None else matrix.zeros.reshape(shape)
+        offset = None if matrix.zeros is None else matrix.zeros[:, np.newaxis]
+        return mb.constexpr_blockwise_shift_scale(data=matrix.codes, scale=scales, offset=offset, name=name)
+    zeros = np.int8(0) if matrix.zeros is None else matrix.zeros
     return mb.constexpr_affine_dequantize(
-        quantized_data=matrix.codes,
-        scale=matrix.scales.reshape(shape),
-        zero_point=zeros,
-        axis=0,
-        name=name,
+        quantized_data=matrix.codes, scale=scales[:, 0], zero_point=zeros, axis=0, name=name
     )
 
 
-def _symmetric(weight: Tensor, form: WeightFormat, dtype: Any) -> _Codes:
-    matrix = quantize_matrix(weight, form)
-    scales = matrix.scales[:1] if form.granularity == "tensor" else matrix.scales
-    return _Codes(matrix.codes, _at_least_smallest(scales[:, np.newaxis], dtype), None)
-
-
-def _affine(weight: Tensor, form: WeightFormat, dtype: Any) -> _Codes:
-    """From the smallest value of a row, or 0, to its largest.
-
-    Where a row's largest value is on one side, half of the symmetric codes are never used.
-    """
-    values = weight.numpy()
-    axis = None if form.granularity == "tensor" else 1
-    low = np.minimum(values.min(axis=axis, keepdims=True), 0)
-    high = np.maximum(values.max(axis=axis, keepdims=True), 0)
-    # A row of zeros, such as that of [PAD], still needs a scale that can be divided by.
-    spans = np.where(high > low, high - low, np.float32(LEVELS))
-    scales = _at_least_smallest((spans / LEVELS).astype(np.float32), dtype)
-    steps = scales.astype(np.float32)
-    zeros = np.rint(-low / steps) - 128
-    codes = np.clip(np.rint(values / steps) + zeros, -128, 127).astype(np.int8)
-    return _Codes(codes, scales, zeros.astype(np.int8))
+def _palettes(name: str, matrix: QuantizedMatrix, palettes: NDArray[np.floating], *, ios: int) -> Var:
+    bits = matrix.form.bits
+    if ios >= 18:
+        indices = matrix.codes.astype(_INDICES[bits])
+        return mb.constexpr_lut_to_dense(
+            indices=indices, lut=palettes[:, np.newaxis, :, np.newaxis], name=name
+        )
+    return mb.constexpr_lut_to_dense(
+        indices=pack_bits(matrix.codes, bits),
+        lut=palettes[0],
+        shape=np.array(matrix.codes.shape, np.uint32),
+        name=name,
+    )
 
 
 def _at_least_smallest(scales: NDArray[np.float32], dtype: Any) -> NDArray[np.floating]:

@@ -5,7 +5,7 @@ checkpoint's matrix as it is (``transB``), without a transposed copy.
 """
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from bertmobile_export.network.encoder import MASKED_SCORE, LayerNorm
 from bertmobile_export.network.ranges import Range, Ranges
 from bertmobile_export.plan import Plan
-from bertmobile_export.quantization import QuantizedMatrix, quantize_matrix
+from bertmobile_export.quantization import QuantizedMatrix
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.targets.description import WORD_TABLE, Operators, activation_kind, weight_group
+from bertmobile_export.sizes import WORD_TABLE
+from bertmobile_export.targets.description import Operators, activation_kind
 from bertmobile_export.targets.onnx.graph import Graph
 
 # The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
@@ -48,6 +49,7 @@ class OnnxOperators(Operators[States]):
     Args:
         graph: where nodes and weights go.
         plan: recipe and shapes.
+        codes: of the matrices that the recipe stores as codes.
         ranges: of the inputs and outputs of the linear layers, for static activations.
     """
 
@@ -56,12 +58,18 @@ class OnnxOperators(Operators[States]):
     quantizes_outputs = False
     """Whether static activations are quantized behind linear layers as well as in front of them."""
 
-    def __init__(self, graph: Graph, plan: Plan, ranges: Ranges | None = None) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        codes: Mapping[str, QuantizedMatrix],
+        ranges: Ranges | None = None,
+    ) -> None:
         self.graph = graph
         self.plan = plan
         self.hidden = plan.config.hidden_size
+        self._codes = codes
         self._ranges = ranges or {}
-        self._matrices: dict[str, QuantizedMatrix] = {}
 
     # What differs between a graph of any shape and one of a fixed shape.
 
@@ -98,7 +106,7 @@ class OnnxOperators(Operators[States]):
         if not self.form(name).quantized:
             rows = self.graph.node("Gather", self.stored(name, table), ids, name=name)
             return self.cast(rows, self.stored_dtype(name))
-        codes, scales = self.codes(name, table), self.scales(name, table)
+        codes, scales = self.codes(name), self.scales(name)
         rows = self.graph.node("Gather", codes, ids, name=f"{name}.codes.rows")
         factors = self.graph.node("Gather", scales, ids, name=f"{name}.scales.rows")
         last = self.graph.constant([-1])
@@ -125,8 +133,11 @@ class OnnxOperators(Operators[States]):
 
     def linears(self, name: str, states: States, modules: Sequence[tuple[str, nn.Linear]]) -> list[States]:
         first = modules[0][0]
-        source = self.quantized_input(name, states.name, first, first)
-        return [States(self.linear(each, source, each, module), states.rows) for each, module in modules]
+        results = []
+        for each, module in modules:
+            source = self.quantized_input(name, states.name, first, each)
+            results.append(States(self.linear(each, source, each, module), states.rows))
+        return results
 
     def decoder(self, name: str, states: States, module: nn.Linear, *, tied: bool) -> States:
         matrix = WORD_TABLE if tied else name
@@ -134,7 +145,10 @@ class OnnxOperators(Operators[States]):
         return States(self.linear(name, source, matrix, module), states.rows)
 
     def quantized_input(self, name: str, value: str, module: str, matrix: str) -> str:
-        """``value`` as the linear layer ``module``, which stores its weights as ``matrix``, reads it."""
+        """``value`` as the linear layer ``module`` and those beside it read it.
+
+        ``matrix`` is where a layer has its weights; layers whose matrices are alike share the result.
+        """
         if not self.is_static(matrix):
             return value
         return self._quantize_dequantize(name, value, self._ranges[module].input)
@@ -148,7 +162,7 @@ class OnnxOperators(Operators[States]):
             return self.graph.node("Gemm", source, weight, bias, name=name, transB=1)
         # ONNX Runtime only fuses weights and biases whose zero points are spelt out.
         zeros = self.graph.weight(f"{matrix}.weight.zeros", np.zeros(len(module.weight), np.int8))
-        inputs = (self.codes(matrix, module.weight), self.scales(matrix, module.weight), zeros)
+        inputs = (self.codes(matrix), self.scales(matrix), zeros)
         weight = self.once("DequantizeLinear", *inputs, name=f"{matrix}.weight", axis=0)
         if not self.is_static(matrix):
             bias = self.vector(f"{name}.bias", module.bias)
@@ -162,7 +176,7 @@ class OnnxOperators(Operators[States]):
 
     def _static_bias(self, name: str, matrix: str, module: nn.Linear) -> str:
         """The bias in the unit of the products, as integer kernels add it."""
-        scales = self._ranges[name].input.scale * self.quantized(matrix, module.weight).scales
+        scales = self._ranges[name].input.scale * self.quantized(matrix).scales[:, 0]
         codes = np.rint(module.bias.numpy().astype(np.float64) / scales)
         limit = np.iinfo(np.int32).max
         codes = np.clip(codes, -limit, limit).astype(np.int32)
@@ -178,8 +192,8 @@ class OnnxOperators(Operators[States]):
     def _quantize_dequantize(self, name: str, value: str, range_: Range) -> str:
         scale = self.scalar(range_.scale)
         zero = self.graph.constant(range_.zero_point, np.uint8)
-        codes = self.graph.node("QuantizeLinear", value, scale, zero, name=f"{name}.quantized")
-        return self.graph.node("DequantizeLinear", codes, scale, zero, name=f"{name}.dequantized")
+        codes = self.once("QuantizeLinear", value, scale, zero, name=f"{name}.quantized")
+        return self.once("DequantizeLinear", codes, scale, zero, name=f"{name}.dequantized")
 
     # Elementwise, normalisation, attention.
 
@@ -263,25 +277,23 @@ class OnnxOperators(Operators[States]):
 
     def form(self, matrix: str) -> WeightFormat:
         """The recipe's format for the weights of a module."""
-        return self.plan.recipe.weights[weight_group(matrix)]
+        return self.plan.recipe.form(matrix)
 
     def is_static(self, matrix: str) -> bool:
         """Whether the activations that meet the matrix have calibrated ranges."""
         return self.form(matrix).quantized and self.plan.recipe.activations == "static"
 
-    def quantized(self, name: str, weight: Tensor) -> QuantizedMatrix:
-        """Codes and scales of a matrix, computed once."""
-        if name not in self._matrices:
-            self._matrices[name] = quantize_matrix(weight, self.form(name))
-        return self._matrices[name]
+    def quantized(self, name: str) -> QuantizedMatrix:
+        """Codes and scales of a matrix."""
+        return self._codes[name]
 
-    def codes(self, name: str, weight: Tensor) -> str:
+    def codes(self, name: str) -> str:
         """Codes as the checkpoint has the matrix: [outputs, inputs]."""
-        return self.graph.weight(f"{name}.weight.codes", self.quantized(name, weight).codes)
+        return self.graph.weight(f"{name}.weight.codes", self.quantized(name).codes)
 
-    def scales(self, name: str, weight: Tensor) -> str:
+    def scales(self, name: str) -> str:
         """One scale for each row of the matrix."""
-        scales = self.quantized(name, weight).scales.astype(self.dtype, copy=False)
+        scales = self.quantized(name).scales[:, 0].astype(self.dtype, copy=False)
         return self.graph.weight(f"{name}.weight.scales", scales)
 
     def stored_dtype(self, name: str) -> Any:

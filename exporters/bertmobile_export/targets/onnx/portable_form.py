@@ -1,12 +1,14 @@
 """The portable form: standard operators and one fixed shape, for the execution providers of phones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
 from bertmobile_export.network.ranges import Ranges
 from bertmobile_export.plan import Plan
+from bertmobile_export.quantization import QuantizedMatrix
+from bertmobile_export.sizes import POSITION_TABLE
 from bertmobile_export.targets.onnx.graph import Graph
 from bertmobile_export.targets.onnx.operators import OnnxOperators, States
 
@@ -17,11 +19,17 @@ class PortableOperators(OnnxOperators):
     # An accelerator runs an operator on integers only where its output is quantized too.
     quantizes_outputs = True
 
-    def __init__(self, graph: Graph, plan: Plan, ranges: Ranges | None = None) -> None:
-        super().__init__(graph, plan, ranges)
+    def __init__(
+        self,
+        graph: Graph,
+        plan: Plan,
+        codes: Mapping[str, QuantizedMatrix],
+        ranges: Ranges | None = None,
+    ) -> None:
+        super().__init__(graph, plan, codes, ranges)
         (self._length,) = plan.lengths
         # An accelerator computes in half precision only where the whole graph does.
-        if all(form.bits == 16 for form in plan.recipe.weights.values()):
+        if all(form.bits == 16 for form in plan.recipe.forms.values()):
             self.dtype = np.dtype(np.float16)
 
     def input_shape(self, name: str) -> Sequence[int | str]:
@@ -43,8 +51,12 @@ class PortableOperators(OnnxOperators):
         rows = table[: self._length]
         if not self.form(name).quantized:
             return States(self.cast(self.stored(name, rows), self.stored_dtype(name)))
-        codes, scales = self.codes(name, rows), self.scales(name, rows)
+        codes, scales = self.codes(name), self.scales(name)
         return States(self.graph.node("DequantizeLinear", codes, scales, name=name, axis=0))
+
+    def quantized(self, name: str) -> QuantizedMatrix:
+        matrix = super().quantized(name)
+        return matrix.first_rows(self._length) if name == POSITION_TABLE else matrix
 
     def rows_at(self, states: States, positions: States) -> States:
         indices = self.flat("mask_positions.indices", positions.name, 1)

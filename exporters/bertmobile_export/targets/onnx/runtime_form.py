@@ -12,10 +12,14 @@ from onnx import numpy_helper
 from torch import Tensor, nn
 
 from bertmobile_export.network.encoder import LayerNorm
-from bertmobile_export.targets.description import WORD_TABLE
+from bertmobile_export.quantization.packing import pack_bits
+from bertmobile_export.sizes import WORD_TABLE
 from bertmobile_export.targets.onnx.operators import OnnxOperators, States
 from bertmobile_export.targets.onnx.target import EVEN_ROWS
 
+# MatMulNBits multiplies 8-bit integers, quantizing the states by rows and blocks, instead of widening the
+# weights for every product.
+INTEGER_PRODUCTS = 4
 # GELU returns nothing below -0.17: a row divided by its largest value, or by this, lies within -1 and 1.
 SMALLEST_ROW = 0.17
 
@@ -86,8 +90,9 @@ class RuntimeOperators(OnnxOperators):
         if not self._is_dynamic(matrix):
             return super().quantized_input(name, value, module, matrix)
         codes = f"{name}.quantized"
-        outputs = [codes, f"{codes}.scale", f"{codes}.zero_point"]
-        self.graph.nodes("DynamicQuantizeLinear", value, name=codes, outputs=outputs)
+        if codes not in self.graph.names:
+            outputs = [codes, f"{codes}.scale", f"{codes}.zero_point"]
+            self.graph.nodes("DynamicQuantizeLinear", value, name=codes, outputs=outputs)
         return codes
 
     def linears(self, name: str, states: States, modules: Sequence[tuple[str, nn.Linear]]) -> list[States]:
@@ -101,18 +106,20 @@ class RuntimeOperators(OnnxOperators):
         above_zero = node("Max", largest, self.scalar(SMALLEST_ROW), name=f"{name}.largest.above_zero")
         even = node("Div", states.name, above_zero, name=f"{name}.even_rows")
         source = self.quantized_input(name, even, first, first)
-        product = self._product(f"{name}.product", source, first, module)
+        product = self._product(f"{name}.product", source, first)
         sized = node("Mul", product, above_zero, name=name)
         return [States(sized, states.rows, bias=self.vector(f"{name}.bias", module.bias))]
 
     def linear(self, name: str, source: str, matrix: str, module: nn.Linear) -> str:
+        if self.form(matrix).granularity == "block":
+            return self._block_product(name, source, matrix, module)
         if not self._is_dynamic(matrix):
             return super().linear(name, source, matrix, module)
         bias = self.vector(f"{name}.bias", module.bias)
         if matrix != WORD_TABLE:
-            return self._product(name, source, matrix, module, bias)
+            return self._product(name, source, matrix, bias)
         # The one integer kernel that reads the table as the lookup does, row by row.
-        table, scales = self.codes(matrix, module.weight), self.scales(matrix, module.weight)
+        table, scales = self.codes(matrix), self.scales(matrix)
         zeros = self.graph.node(
             "ConstantOfShape",
             self.graph.constant([len(module.weight)]),
@@ -123,12 +130,70 @@ class RuntimeOperators(OnnxOperators):
         product = self.graph.contrib("QGemm", *inputs, name=f"{name}.product", transB=1)
         return self.graph.node("Add", product, bias, name=name)
 
-    def _product(self, name: str, source: str, matrix: str, module: nn.Linear, bias: str = "") -> str:
+    def _product(self, name: str, source: str, matrix: str, bias: str = "") -> str:
         """A dynamically quantized input times a matrix, plus a bias where there is one."""
-        scales = self.scales(matrix, module.weight)
-        columns = self.graph.weight(f"{matrix}.weight.columns", self.quantized(matrix, module.weight).codes.T)
+        scales = self.scales(matrix)
+        columns = self.graph.weight(f"{matrix}.weight.columns", self.quantized(matrix).codes.T)
         inputs = (source, columns, f"{source}.scale", scales, f"{source}.zero_point", "", bias)
         return self.graph.contrib("MatMulIntegerToFloat", *inputs, name=name)
 
+    def _block_product(self, name: str, source: str, matrix: str, module: nn.Linear) -> str:
+        """States times a matrix of blocks, plus the bias; the kernel quantizes the states itself."""
+        form = self.form(matrix)
+        inputs = (source, self._blocks(matrix), self._block_scales(matrix), "", "")
+        return self.graph.contrib(
+            "MatMulNBits",
+            *inputs,
+            self.vector(f"{name}.bias", module.bias),
+            name=name,
+            K=module.in_features,
+            N=module.out_features,
+            bits=form.bits,
+            block_size=form.block_size,
+            accuracy_level=INTEGER_PRODUCTS,
+        )
+
+    def lookup(self, name: str, table: Tensor, ids: str) -> str:
+        form = self.form(name)
+        if form.granularity != "block" or form.block_size is None:
+            return super().lookup(name, table, ids)
+        blocks, columns = self.quantized(name).scales.shape[1], table.shape[1]
+        # The product reads the same bytes, block by block.
+        width = self.graph.constant([len(table), blocks * form.block_size * form.bits // 8])
+        rows = self.graph.node("Reshape", self._blocks(name), width, name=f"{name}.weight.rows")
+        padded = blocks * form.block_size != columns
+        found = self.graph.contrib(
+            "GatherBlockQuantized",
+            rows,
+            ids,
+            self._block_scales(name),
+            name=f"{name}.padded" if padded else name,
+            bits=form.bits,
+            block_size=form.block_size,
+            gather_axis=0,
+            quantize_axis=1,
+        )
+        if not padded:
+            return found
+        ends = [self.graph.constant([number]) for number in (0, columns, 1)]
+        return self.graph.node("Slice", found, *ends, name=name)
+
+    def _blocks(self, name: str) -> str:
+        """Codes as MatMulNBits reads them: [outputs, blocks, bytes], unsigned, the last block filled up."""
+        matrix, form = self.quantized(name), self.form(name)
+        rows, blocks = matrix.scales.shape
+        assert form.block_size is not None
+        middle = 2 ** (form.bits - 1)
+        codes = np.full((rows, blocks * form.block_size), middle, np.uint8)
+        codes[:, : matrix.codes.shape[1]] = matrix.codes.astype(np.int16) + middle
+        packed = pack_bits(codes, form.bits).reshape(rows, blocks, -1)
+        return self.graph.weight(f"{name}.weight.blocks", packed)
+
+    def _block_scales(self, name: str) -> str:
+        """[outputs, blocks]; stored in half precision, and widened once when the model is loaded."""
+        scales = self.graph.weight(f"{name}.weight.scales", self.quantized(name).scales.astype(np.float16))
+        return self.cast(scales, np.float16)
+
     def _is_dynamic(self, matrix: str) -> bool:
-        return self.form(matrix).quantized and self.plan.recipe.activations == "dynamic"
+        form = self.form(matrix)
+        return form.quantized and form.granularity != "block" and self.plan.recipe.activations == "dynamic"

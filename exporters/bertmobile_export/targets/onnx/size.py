@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
-from bertmobile_export.sizes import matrices, matrix_bytes, vectors
+from bertmobile_export.recipes import weight_group
+from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE, matrices, matrix_bytes, vectors
 
 # What protobuf can hold (https://protobuf.dev/programming-guides/proto-limits).
 LARGEST_FILE = 2**31 - 1
@@ -26,14 +27,20 @@ SCALE_BYTES = 4
 def predict_bytes(plan: Plan) -> int:
     """Size of the model file in bytes; within 3 % for models of a megabyte and more."""
     config, recipe = plan.config, plan.recipe
-    # The file has a scale for each row whatever the granularity.
-    forms = {group: replace(form, granularity="channel") for group, form in recipe.weights.items()}
-    stored = list(matrices(plan))
-    weights = sum(matrix_bytes(forms[group], rows, columns, SCALE_BYTES) for group, rows, columns in stored)
+
+    def stored(name: str, rows: int, columns: int) -> int:
+        form = recipe.form(name)
+        if form.granularity == "tensor":  # the file has a scale for each row all the same
+            form = replace(form, granularity="channel")
+        if form.block_size:  # the last block of a row is filled up
+            columns = -(-columns // form.block_size) * form.block_size
+        return matrix_bytes(form, rows, columns, SCALE_BYTES)
+
+    weights = sum(stored(*matrix) for matrix in matrices(plan))
     if plan.portable:  # only the positions that there are
         unused = config.max_position_embeddings - plan.lengths[0]
-        weights -= matrix_bytes(forms["embeddings"], unused, config.hidden_size, SCALE_BYTES)
-    half = plan.portable and all(form.bits == 16 for form in forms.values())
+        weights -= stored(POSITION_TABLE, unused, config.hidden_size)
+    half = plan.portable and all(form.bits == 16 for form in recipe.forms.values())
     nodes = MODEL_BYTES + config.num_hidden_layers * LAYER_BYTES[plan.portable, recipe.activations]
     return (
         weights
@@ -43,10 +50,16 @@ def predict_bytes(plan: Plan) -> int:
     )
 
 
+def blocks_only(plan: Plan) -> bool:
+    """Whether all matrices of the encoder have blocks, so that kernels quantize what they read by blocks too."""
+    forms = [plan.recipe.form(name) for name, _, _ in matrices(plan) if weight_group(name) == "encoder"]
+    return all(form.granularity == "block" for form in forms)
+
+
 def _activation_bytes(plan: Plan) -> int:
     """What quantized activations add: scales of equalised channels, and how biases are quantized."""
     config, layers = plan.config, plan.config.num_hidden_layers
-    if plan.recipe.activations == "float":
+    if plan.recipe.activations == "float" or blocks_only(plan):
         return 0
     divided = 2 * config.hidden_size + config.intermediate_size
     if plan.recipe.activations == "dynamic":
@@ -55,10 +68,10 @@ def _activation_bytes(plan: Plan) -> int:
     # For each output a scale and a zero point of the bias, and a zero point of the weights.
     outputs = sum(
         rows
-        for group, rows, _ in matrices(plan)
-        if group != "embeddings" and plan.recipe.weights[group].quantized
+        for name, rows, _ in matrices(plan)
+        if weight_group(name) != "embeddings" and plan.recipe.form(name).quantized
     )
-    if plan.tied_decoder and plan.recipe.weights["embeddings"].quantized:
+    if plan.tied_decoder and plan.recipe.form(WORD_TABLE).quantized:
         outputs += config.vocab_size
     per_output = 1 if plan.ort else 9  # fused into kernels, a bias is just codes
     return 4 * layers * (divided + undone) + per_output * outputs

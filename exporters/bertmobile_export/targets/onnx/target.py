@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
+from bertmobile_export.recipes import WeightFormat, weight_group
+from bertmobile_export.sizes import matrices
 from bertmobile_export.targets.onnx.size import check_size, predict_bytes
 
 if TYPE_CHECKING:
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     from bertmobile_export.targets import Inputs
 
 BITS = (8, 16, 32)
+BLOCK_BITS = (4, 8)
+SMALLEST_BLOCK = 16
 # Layers whose input rows are made equally large before one range is measured for all of them. What GELU
 # returns differs most from row to row; elsewhere the operators cost more than they gain.
 EVEN_ROWS = ("output",)
@@ -30,12 +34,21 @@ class OnnxTarget:
 
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe
-        for group, form in recipe.weights.items():
-            if form.bits not in BITS:
+        for group, form in recipe.forms.items():
+            if form.granularity == "palette":
                 raise UsageError(
-                    f"ONNX cannot hold {group} at {form.bits} bits (recipe {recipe.name}); "
-                    f"give one of {', '.join(map(str, BITS))}"
+                    f"ONNX has no palettes, which recipe {recipe.name} wants for {group}; "
+                    "give the granularity block or channel"
                 )
+            allowed = BLOCK_BITS if form.granularity == "block" else BITS
+            if form.bits not in allowed:
+                raise UsageError(
+                    f"ONNX cannot hold {group} at {form.bits} bits with a scale for each {form.granularity} "
+                    f"(recipe {recipe.name}); give one of {', '.join(map(str, allowed))}"
+                    + ("" if form.bits not in BLOCK_BITS else ", or the granularity block")
+                )
+            if form.granularity == "block":
+                self._check_block(plan, group, form)
         if plan.portable and recipe.activations == "dynamic":
             raise UsageError(
                 f"recipe {recipe.name} measures the ranges of activations while the model runs, and the "
@@ -46,12 +59,25 @@ class OnnxTarget:
             raise UsageError(
                 f"a portable ONNX file has one length, not {len(plan.lengths)}; give one --seq-len"
             )
-        if plan.ort and any(form.bits == 16 for form in recipe.weights.values()):
+        if plan.ort and any(form.bits == 16 for form in recipe.forms.values()):
             raise UsageError(
                 f"recipe {recipe.name} stores half-precision weights, which an .ort file would convert at "
                 "every run; give float32 or --int8, or leave --ort out"
             )
         check_size(self.predict_bytes(plan))
+
+    def _check_block(self, plan: Plan, group: str, form: WeightFormat) -> None:
+        recipe, size = plan.recipe, form.block_size or 0
+        if plan.portable or recipe.activations != "dynamic":
+            raise UsageError(
+                f"recipe {recipe.name} has blocks for {group}, which ONNX Runtime multiplies with "
+                "activations that it quantizes itself; set activations to dynamic, and leave --portable out"
+            )
+        if size < SMALLEST_BLOCK or size & (size - 1):
+            raise UsageError(
+                f"recipe {recipe.name} has blocks of {size} for {group}; ONNX Runtime takes powers of two "
+                f"from {SMALLEST_BLOCK} on"
+            )
 
     def model_file(self, plan: Plan) -> str:
         return "model.ort" if plan.ort else "model.onnx"
@@ -65,12 +91,21 @@ class OnnxTarget:
     def quantized_activations(self, plan: Plan) -> "QuantizedActivations | None":
         from bertmobile_export.network.equalisation import QuantizedActivations
 
-        match plan.recipe.activations:
+        recipe = plan.recipe
+        match recipe.activations:
             case "dynamic":
+                encoder = [
+                    recipe.form(name) for name, _, _ in matrices(plan) if weight_group(name) == "encoder"
+                ]
+                if all(form.granularity == "block" for form in encoder):
+                    return None  # ranges of a block of a row: there is nothing to even out
                 return QuantizedActivations("tensor", even_rows=EVEN_ROWS)
             case "static":
                 return QuantizedActivations("static", outputs=plan.portable)
         return None
+
+    def affine(self, plan: Plan) -> bool:
+        return False
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         if not plan.portable or plan.ort:  # the checker reads .onnx files of fixed shape

@@ -18,9 +18,9 @@ from bertmobile_export.targets.onnx.runtime_form import RuntimeOperators
 def write(plan: Plan, network: Network, calibration: Iterable[Inputs], path: Path) -> None:
     """Write ``network`` to ``path``; see :meth:`bertmobile_export.targets.Target.write`."""
     graph = Graph()
-    ranges = linear_ranges(network, calibration) if plan.recipe.needs_calibration else None
+    ranges = linear_ranges(network, calibration) if plan.recipe.needs_ranges else None
     form: type[OnnxOperators] = PortableOperators if plan.portable else RuntimeOperators
-    ops = form(graph, plan, ranges)
+    ops = form(graph, plan, network.codes, ranges)
     shapes = {spec.name: spec.shape for spec in plan.outputs}
     for name, value in describe(network, ops).items():
         ops.finish(name, value, shapes.get(name, ("batch", "rows", plan.config.hidden_size)))

@@ -106,11 +106,8 @@ def _share_quantization(model: Model) -> None:
                 continue
             # Observed ranges are of use to the quantizer only.
             table.min = table.max = None
-            tensor.quantization = (
-                shared.setdefault(_fingerprint(table), _PackedOnce(table))
-                if table.scale is not None and len(table.scale)
-                else None
-            )
+            used = (table.scale is not None and len(table.scale)) or table.details is not None
+            tensor.quantization = shared.setdefault(_fingerprint(table), _PackedOnce(table)) if used else None
 
 
 def _share_buffers(model: Model) -> None:

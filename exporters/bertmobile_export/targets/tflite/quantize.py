@@ -1,4 +1,7 @@
-"""Our recipes in the terms of litert-quantizer."""
+"""Our recipes in the terms of litert-quantizer, where a float32 model needs more than its codes put in.
+
+With static activations, or with weights that are widened before they are used, it adds operators.
+"""
 
 from typing import Any
 
@@ -56,7 +59,7 @@ def quantizer_recipe(recipe: Recipe, *, tied_decoder: bool) -> list[dict[str, An
     rules: list[dict[str, Any]] = []
 
     def rule(scope: str, operator: str, form: WeightFormat, activations: str) -> None:
-        if form.bits == 32:
+        if form.bits == 32 or (form.quantized and recipe.activations == "dynamic"):
             return
         algorithm, config = _config(form, activations)
         rules.append({"regex": scope, "operation": operator, "algorithm_key": algorithm, "op_config": config})

@@ -15,8 +15,8 @@ VOCABULARY_BYTES = 8
 def predict_bytes(plan: Plan) -> int:
     """Size of the model file in bytes; within 3 % for models of a megabyte and more."""
     weights = sum(
-        matrix_bytes(plan.recipe.weights[group], rows, columns, SCALE_BYTES)
-        for group, rows, columns in matrices(plan)
+        matrix_bytes(plan.recipe.form(name), rows, columns, SCALE_BYTES)
+        for name, rows, columns in matrices(plan)
     )
     structure = len(plan.lengths) * (SIGNATURE_BYTES + plan.config.num_hidden_layers * LAYER_BYTES)
     packed = plan.config.vocab_size * VOCABULARY_BYTES if plan.mediapipe else 0

@@ -30,7 +30,7 @@ class TfliteTarget:
 
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe
-        for group, form in recipe.weights.items():
+        for group, form in recipe.forms.items():
             allowed = [
                 bits for bits in BITS[recipe.activations] if group != "embeddings" or bits in LOOKUP_BITS
             ]
@@ -65,6 +65,9 @@ class TfliteTarget:
                 return QuantizedActivations("static", outputs=True)
         return None
 
+    def affine(self, plan: Plan) -> bool:
+        return False
+
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
 
@@ -77,15 +80,21 @@ class TfliteTarget:
         tokenizer: "TokenizerFiles",
     ) -> None:
         try:
-            from bertmobile_export.targets.tflite import buckets, convert, flatbuffer, mediapipe, quantize
+            from bertmobile_export.targets.tflite import (
+                buckets,
+                convert,
+                flatbuffer,
+                mediapipe,
+                pack,
+                quantize,
+            )
         except ImportError as failure:
             raise MissingDependencyError(failure.name or "litert-torch", "export") from failure
         if plan.mediapipe:
             mediapipe_limits.check_tokenizer(tokenizer.spec)
         traced = buckets.trace_length(plan.lengths, _dimensions(plan))
 
-        def write_buckets(content: bytes | bytearray | memoryview) -> None:
-            model = flatbuffer.read(content)
+        def write_buckets(model: flatbuffer.Model) -> None:
             buckets.specialise(model, traced, plan.lengths)
             if plan.mediapipe:
                 mediapipe.adapt(model, plan)
@@ -93,14 +102,21 @@ class TfliteTarget:
 
         content = convert.convert(network, traced, plan.mask_slots)
         ranges = None
-        if plan.recipe.needs_calibration:
+        if plan.recipe.needs_ranges:
             from bertmobile_export.targets.tflite.calibrate import activation_ranges
 
-            write_buckets(content)  # the float32 model, replaced below
+            write_buckets(flatbuffer.read(content))  # the float32 model, replaced below
             ranges = activation_ranges(
                 flatbuffer.read(content), path, plan.lengths, calibration, quantize.STATIC_OPERATORS
             )
-        write_buckets(quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges))
+        model = flatbuffer.read(
+            quantize.quantize(content, plan.recipe, tied_decoder=plan.tied_decoder, ranges=ranges)
+        )
+        if plan.recipe.activations == "dynamic":
+            pack.pack(model, network)
+        else:
+            pack.check(model, network)
+        write_buckets(model)
         if plan.mediapipe:
             mediapipe.pack_files(path, plan, tokenizer.vocab_txt)
 

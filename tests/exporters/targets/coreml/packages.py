@@ -15,6 +15,7 @@ from bertmobile_export.checkpoint import load_checkpoint
 from bertmobile_export.network import Network, build_network
 from bertmobile_export.network.equalisation import equalise
 from bertmobile_export.plan import Plan
+from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.recipes import Recipe, parse_recipe, read_recipe
 from bertmobile_export.targets.coreml import TARGET
 from tests.exporters.configs import make_plan
@@ -110,11 +111,11 @@ def write_package(
     made = coreml_plan(task, recipe, ios, lengths, config=config, **plan)
     TARGET.check(made)
     network = build_network(config, task, loaded.network_state, full_logits=made.full_logits)
-    samples = []
+    longest = max(made.lengths)
+    samples = [some_inputs(made, longest, 4 + seed % (longest - 4), seed) for seed in range(8)]
     activations = TARGET.quantized_activations(made)
     if activations is not None:
-        longest = max(made.lengths)
-        samples = [some_inputs(made, longest, 4 + seed % (longest - 4), seed) for seed in range(8)]
         equalise(network, samples, activations)
+    quantize_weights(network, made.recipe, samples, affine=TARGET.affine(made))
     TARGET.write(made, network, samples, path, loaded.tokenizer)
     return Package(made, network, path)

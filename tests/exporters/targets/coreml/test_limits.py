@@ -2,18 +2,29 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bertmobile.errors import UsageError
+from bertmobile_export.recipes import Recipe, parse_recipe
+from bertmobile_export.sizes import matrices
 from bertmobile_export.targets.coreml import TARGET
 from bertmobile_export.targets.coreml.size import VOCABULARY_BYTES
+from tests.exporters.configs import make_config
 from tests.messages import error_of
 
-from .packages import Package, coreml_plan, recipe
+from .packages import Package, coreml_plan
 
 Write = Callable[..., Package]
 WITHIN = 0.03
+
+
+def weights_of(modules: dict[str, Any] | None = None, **groups: Any) -> Recipe:
+    """A recipe of 8 bits but for some groups or modules."""
+    weights = {group: groups.get(group, {"bits": 8}) for group in ("embeddings", "encoder", "head")}
+    document = {"name": "own", "weights": weights, "modules": modules or {}, "activations": "float"}
+    return parse_recipe(document, source="own")
 
 
 @pytest.mark.parametrize("ios", [15, 19, 26])
@@ -39,11 +50,55 @@ def test_several_lengths_need_ios_18(ios: int) -> None:
     TARGET.check(replace(plan, ios=18))
 
 
-@pytest.mark.parametrize("bits", [2, 4])
-def test_fewer_than_8_bits_are_refused(bits: int) -> None:
-    plan = coreml_plan("fill-mask", recipe(16, bits, 8))
-    message = error_of(UsageError, TARGET.check, plan)
-    assert "8, 16 or 32 bits" in message and f"{bits} for encoder" in message
+@pytest.mark.parametrize(
+    ("form", "first"),
+    [
+        ({"bits": 4, "granularity": "block", "block_size": 8}, 18),
+        ({"bits": 4, "granularity": "palette", "block_size": 8}, 18),
+        ({"bits": 3, "granularity": "palette", "block_size": 32}, 18),
+    ],
+)
+@pytest.mark.parametrize("ios", [16, 17])
+def test_what_a_system_cannot_hold_is_refused_with_the_first_that_can(
+    form: dict[str, Any], first: int, ios: int
+) -> None:
+    chosen = weights_of(encoder=form)
+    message = error_of(UsageError, TARGET.check, coreml_plan("fill-mask", chosen, ios))
+    assert f"--ios {first}" in message and "encoder.layers.0" in message
+    TARGET.check(coreml_plan("fill-mask", chosen, first))
+
+
+def test_before_ios_18_one_palette_serves_a_matrix() -> None:
+    config = make_config()
+    sizes = {name: rows for name, rows, _ in matrices(coreml_plan("fill-mask", "int8", config=config))}
+    modules = {
+        name: {"bits": 6, "granularity": "palette", "block_size": rows} for name, rows in sizes.items()
+    }
+    TARGET.check(coreml_plan("fill-mask", weights_of(modules=modules), 16, config=config))
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"bits": 4, "granularity": "channel"},
+        {"bits": 2, "granularity": "block", "block_size": 8},
+    ],
+)
+def test_what_no_system_holds_is_refused(form: dict[str, Any]) -> None:
+    message = error_of(UsageError, TARGET.check, coreml_plan("fill-mask", weights_of(encoder=form)))
+    assert "in no version" in message
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        {"bits": 4, "granularity": "block", "block_size": 7},
+        {"bits": 4, "granularity": "palette", "block_size": 7},
+    ],
+)
+def test_sizes_that_do_not_divide_a_matrix_are_refused(form: dict[str, Any]) -> None:
+    message = error_of(UsageError, TARGET.check, coreml_plan("fill-mask", weights_of(encoder=form)))
+    assert "7" in message
 
 
 def test_dynamic_activations_are_weights_alone() -> None:

@@ -17,6 +17,7 @@ from bertmobile_export.network import Network, build_network
 from bertmobile_export.network.encoder import SCALES
 from bertmobile_export.network.equalisation import QuantizedActivations, equalise
 from bertmobile_export.plan import Plan
+from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.recipes import Recipe, parse_recipe, read_recipe
 from bertmobile_export.targets.onnx import TARGET
 from bertmobile_export.targets.onnx.write import write, write_ort
@@ -168,5 +169,6 @@ def write_model(
         equalise(network, samples, activations)
     if scaled:
         uneven(network)
+    quantize_weights(network, made.recipe, samples, affine=TARGET.affine(made))
     (write_ort if made.ort else write)(made, network, samples, path)
     return Written(made, network, path)

@@ -1,5 +1,6 @@
 """A dry run's bytes are those of the file that an export writes."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 
 from bertmobile_export.network import Network
 from bertmobile_export.plan import Plan
+from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.targets.onnx.size import predict_bytes
 from bertmobile_export.targets.onnx.write import write, write_ort
 from tests.exporters.configs import make_config
@@ -41,6 +43,7 @@ def check(plan: Plan, path: Path) -> None:
     network = Network(plan.config, plan.task).eval().requires_grad_(False)
     if plan.recipe.activations != "float":
         uneven(network)
+    quantize_weights(network, replace(plan.recipe, rounding="nearest"))
     path = path.with_suffix(".ort" if plan.ort else ".onnx")
     (write_ort if plan.ort else write)(plan, network, [some_inputs(plan, [8])], path)
     written = path.stat().st_size
@@ -70,3 +73,10 @@ def test_so_are_those_of_a_decoder_of_its_own_and_of_scales_for_whole_matrices(t
     config = make_config(**SHAPES["wide"], tie_word_embeddings=False)
     for chosen in (recipe(8, 8, 8, "dynamic", granularity="tensor"), recipe(16, 8, 32, "static")):
         check(onnx_plan("fill-mask", chosen, config=config), tmp_path / "model")
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("bits", "size"), [(4, 32), (4, 64), (8, 128)])
+def test_so_are_those_of_blocks(bits: int, size: int, shape: str, tmp_path: Path) -> None:
+    chosen = recipe(bits, bits, 8, "dynamic", granularity="block", block_size=size)
+    check(onnx_plan("fill-mask", chosen, config=make_config(**SHAPES[shape])), tmp_path / "model")

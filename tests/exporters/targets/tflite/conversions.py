@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from ai_edge_litert.tools import flatbuffer_utils
 from numpy.typing import NDArray
 
 from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.network import Network
-from bertmobile_export.targets.tflite import buckets, flatbuffer
+from bertmobile_export.recipes import Recipe
+from bertmobile_export.targets.tflite import buckets, flatbuffer, pack, quantize
 
 Inputs = dict[str, NDArray[np.int32]]
 
@@ -53,6 +55,15 @@ class Converted:
         with torch.inference_mode():
             outputs = self.network(**{name: torch.from_numpy(row).long() for name, row in inputs.items()})
         return {name: tensor.numpy() for name, tensor in outputs.items()}
+
+
+def stored(source: Converted, recipe: Recipe, *, tied_decoder: bool = True) -> bytes:
+    """The converted file in the formats of a recipe; its codes are those of the network."""
+    content = quantize.quantize(source.content, recipe, tied_decoder=tied_decoder)
+    model = flatbuffer.read(content)
+    if recipe.activations == "dynamic":
+        pack.pack(model, source.network)
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def weight_tensors(model: flatbuffer.Model) -> list[tuple[str, object]]:

@@ -11,9 +11,10 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bertmobile.engines import open_engine
 from bertmobile_export.recipes import read_recipe
-from bertmobile_export.targets.tflite import buckets, flatbuffer, quantize
+from bertmobile_export.targets.tflite import buckets, flatbuffer
 from tests.runtime_py.helpers import make_manifest
 
+from . import conversions
 from .conversions import Converted
 
 LENGTHS = (8, 16, 32)
@@ -27,8 +28,8 @@ def source(converted: Convert) -> Converted:
 
 
 @pytest.fixture(scope="session")
-def int8(source: Converted) -> bytes:
-    return bytes(quantize.quantize(source.content, read_recipe("int8"), tied_decoder=True))
+def int8(converted: Convert) -> bytes:
+    return conversions.stored(converted("fill-mask", recipe="int8"), read_recipe("int8"))
 
 
 def constants(model: flatbuffer.Model) -> list[list[bytes | None]]:

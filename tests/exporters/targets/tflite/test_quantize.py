@@ -21,7 +21,7 @@ from tests.checkpoints import make_checkpoint
 from tests.exporters.configs import make_plan
 from tests.messages import error_of
 
-from .conversions import Converted, weight_tensors
+from .conversions import Converted, stored, weight_tensors
 
 LENGTHS = (8, 32)
 LAYERS = 2
@@ -62,7 +62,7 @@ def test_float32_has_no_rules_and_leaves_the_file_as_it_is() -> None:
 
 
 def test_each_group_of_weights_follows_its_own_format() -> None:
-    rules = quantize.quantizer_recipe(recipe(16, 8, 4), tied_decoder=False)
+    rules = quantize.quantizer_recipe(recipe(16, 8, 4, "float"), tied_decoder=False)
     assert bits(rule_for(rules, "EMBEDDING_LOOKUP", "anything")) == 16
     assert bits(rule_for(rules, "FULLY_CONNECTED", LAYER)) == 8
     assert bits(rule_for(rules, "FULLY_CONNECTED", TRANSFORM)) == 4
@@ -70,7 +70,7 @@ def test_each_group_of_weights_follows_its_own_format() -> None:
 
 
 def test_a_tied_decoder_follows_the_embeddings_because_the_last_rule_wins() -> None:
-    rules = quantize.quantizer_recipe(recipe(16, 8, 4), tied_decoder=True)
+    rules = quantize.quantizer_recipe(recipe(16, 8, 4, "float"), tied_decoder=True)
     decoder = rule_for(rules, "FULLY_CONNECTED", DECODER)
     assert bits(decoder) == 16
     assert decoder == rules[-1]
@@ -87,15 +87,23 @@ def test_only_projections_get_static_activations() -> None:
 
 
 def test_dynamic_and_float_recipes_fix_no_activation_ranges() -> None:
-    for name in ("int8", "float16"):
-        rules = quantize.quantizer_recipe(read_recipe(name), tied_decoder=True)
+    for chosen in (recipe(8, 8, 8, "float"), read_recipe("float16")):
+        rules = quantize.quantizer_recipe(chosen, tied_decoder=True)
         assert rules
         assert not any("activation_tensor_config" in rule["op_config"] for rule in rules)
 
 
+def test_codes_with_dynamic_activations_need_no_rules() -> None:
+    assert quantize.quantizer_recipe(read_recipe("int8"), tied_decoder=True) == []
+    rules = quantize.quantizer_recipe(recipe(16, 8, 8), tied_decoder=False)
+    assert [rule["operation"] for rule in rules] == ["EMBEDDING_LOOKUP"]
+
+
 def test_granularity_reaches_the_quantizer() -> None:
     for granularity, name in (("tensor", "TENSORWISE"), ("channel", "CHANNELWISE")):
-        rules = quantize.quantizer_recipe(recipe(8, 8, 8, granularity=granularity), tied_decoder=False)
+        rules = quantize.quantizer_recipe(
+            recipe(8, 8, 8, "float", granularity=granularity), tied_decoder=False
+        )
         found = {rule["op_config"]["weight_tensor_config"]["granularity"] for rule in rules}
         assert found == {name}
 
@@ -108,8 +116,7 @@ def assert_outside_types(model: flatbuffer.Model) -> None:
 
 
 def written(source: Converted, chosen: Recipe, path: Path) -> flatbuffer.Model:
-    content = quantize.quantize(source.content, chosen, tied_decoder=True)
-    return flatbuffer.read(source.write(path, LENGTHS, bytes(content)).read_bytes())
+    return flatbuffer.read(source.write(path, LENGTHS, stored(source, chosen)).read_bytes())
 
 
 @pytest.mark.parametrize(
@@ -119,7 +126,7 @@ def written(source: Converted, chosen: Recipe, path: Path) -> flatbuffer.Model:
 def test_every_weight_matrix_has_the_recipes_type(
     name: str, kind: int, size: int, converted: Convert, tmp_path: Path
 ) -> None:
-    source = converted("fill-mask")
+    source = converted("fill-mask", recipe=name)
     model = written(source, read_recipe(name), tmp_path / "model.tflite")
     found = weight_tensors(model)
     # Projections of the layers, transform and decoder; words, positions and segments.
@@ -133,7 +140,7 @@ def test_every_weight_matrix_has_the_recipes_type(
 
 
 def test_weights_are_quantized_with_a_scale_for_each_channel(converted: Convert, tmp_path: Path) -> None:
-    model = written(converted("fill-mask"), read_recipe("int8"), tmp_path / "model.tflite")
+    model = written(converted("fill-mask", recipe="int8"), read_recipe("int8"), tmp_path / "model.tflite")
     for _, tensor in weight_tensors(model):
         assert len(tensor.quantization.scale) == tensor.shape[0]
         assert tensor.quantization.quantizedDimension == 0

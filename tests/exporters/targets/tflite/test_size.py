@@ -7,12 +7,14 @@ import torch
 
 from bertmobile_export.network import Network
 from bertmobile_export.plan import Plan
-from bertmobile_export.targets.tflite import buckets, convert, quantize
+from bertmobile_export.quantization import quantize_weights
+from bertmobile_export.recipes import read_recipe
+from bertmobile_export.targets.tflite import buckets, convert
 from bertmobile_export.targets.tflite.size import predict_bytes
 from bertmobile_export.targets.tflite.target import _dimensions
 from tests.exporters.configs import make_config, make_plan
 
-from .conversions import Converted
+from .conversions import Converted, stored
 
 WITHIN = 0.03
 
@@ -20,13 +22,14 @@ WITHIN = 0.03
 def convert_plan(plan: Plan) -> Converted:
     torch.manual_seed(0)
     network = Network(plan.config, plan.task).eval().requires_grad_(False)
+    quantize_weights(network, read_recipe("int8"))
     traced = buckets.trace_length(plan.lengths, _dimensions(plan))
     return Converted(network, convert.convert(network, traced, plan.mask_slots), traced, plan.mask_slots)
 
 
 def assert_predicted(plan: Plan, source: Converted, path: Path) -> None:
-    content = quantize.quantize(source.content, plan.recipe, tied_decoder=plan.tied_decoder)
-    written = source.write(path, plan.lengths, bytes(content)).stat().st_size
+    content = stored(source, plan.recipe, tied_decoder=plan.tied_decoder)
+    written = source.write(path, plan.lengths, content).stat().st_size
     assert predict_bytes(plan) == pytest.approx(written, rel=WITHIN), plan.recipe.name
 
 

@@ -1,0 +1,55 @@
+"""Codes and what they stand for, the same for every target."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bertmobile_export.recipes import WeightFormat
+
+
+@dataclass(frozen=True)
+class QuantizedMatrix:
+    """A matrix of codes: ``scales * (codes - zeros)``, or entries of a palette.
+
+    Attributes:
+        form: bits and what shares a scale.
+        codes: int8 [rows, columns], signed; with palettes uint8 [rows, columns], indices.
+        scales: float32 [rows, blocks], the last block maybe shorter than the others; one block where a row or
+            the matrix shares a scale. Those of blocks are exact in bfloat16 and in float16. Without meaning
+            where there are palettes.
+        zeros: int8 [rows], or None where codes lie around zero.
+        palettes: float32 [groups, 2**bits], ascending, exact in float16, for groups of equally many rows.
+    """
+
+    form: WeightFormat
+    codes: NDArray[np.int8 | np.uint8]
+    scales: NDArray[np.float32]
+    zeros: NDArray[np.int8] | None = None
+    palettes: NDArray[np.float32] | None = None
+
+    def values(self) -> NDArray[np.float32]:
+        """What the codes stand for, float32 [rows, columns]."""
+        if self.palettes is not None:
+            groups, entries = self.palettes.shape
+            first = np.repeat(np.arange(groups) * entries, len(self.codes) // groups)
+            values: NDArray[np.float32] = self.palettes.reshape(-1)[self.codes + first[:, np.newaxis]]
+            return values
+        values = self.codes.astype(np.float32)
+        if self.zeros is not None:
+            values -= self.zeros[:, np.newaxis]
+        columns = self.codes.shape[1]
+        width = self.form.block_size or columns
+        values *= np.repeat(self.scales, width, axis=1)[:, :columns]
+        return values
+
+    def first_rows(self, count: int) -> "QuantizedMatrix":
+        """The first ``count`` rows.
+
+        Raises:
+            ValueError: the rows share palettes with others.
+        """
+        if self.palettes is not None and len(self.palettes) > 1 and count < len(self.codes):
+            raise ValueError("rows that share a palette cannot be cut off")
+        zeros = None if self.zeros is None else self.zeros[:count]
+        return replace(self, codes=self.codes[:count], scales=self.scales[:count], zeros=zeros)

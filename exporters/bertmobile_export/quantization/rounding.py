@@ -1,0 +1,80 @@
+"""Weights to codes: each to its nearest, or all together so that the errors of a row cancel out."""
+
+import torch
+from torch import Tensor
+
+from bertmobile_export.quantization.grid import Grid
+from bertmobile_export.quantization.matrix import QuantizedMatrix
+
+# Added to the diagonal, as a part of its mean: inputs that a sample shows moving together only by chance
+# would be trusted to cancel each other's errors.
+DAMPING = 0.03
+# Columns whose errors are spread at once.
+_BATCH = 128
+
+
+def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedMatrix:
+    """Round each weight by itself, with the scales of the least squared error.
+
+    Args:
+        weight: float32 [rows, columns].
+        grid: its levels, not fitted yet.
+    """
+    codes = torch.empty_like(weight)
+    for first in range(0, weight.shape[1], grid.width):
+        block = weight[:, first : first + grid.width]
+        grid.fit(first, block, torch.ones(block.shape[1]))
+        codes[:, first : first + grid.width] = grid.codes(first, block)
+    return grid.matrix(codes)
+
+
+def round_compensated(weight: Tensor, moments: Tensor, grid: Grid) -> QuantizedMatrix:
+    """Round column by column; the columns that are left make up for the error so far.
+
+    GPTQ (Frantar et al., 2022, https://arxiv.org/abs/2210.17323), after Optimal Brain Surgeon (Hassibi and
+    Stork, 1992): what a linear layer returns for inputs like those seen changes as little as can be.
+
+    Args:
+        weight: float32 [rows, columns].
+        moments: float32 [columns, columns], the sum of the inputs' outer products.
+        grid: its levels, not fitted yet.
+    """
+    weight, columns = weight.clone(), weight.shape[1]
+    inverse = _inverse_factor(moments)
+    importance = inverse.diagonal() ** -2
+    codes = torch.empty_like(weight)
+    whole = grid.width >= columns
+    if whole:
+        grid.fit(0, weight, importance)
+    # A block is fitted to weights that already make up for all columns before it.
+    batch = _BATCH if whole else max(_BATCH // grid.width, 1) * grid.width
+    for start in range(0, columns, batch):
+        stop = min(start + batch, columns)
+        errors = torch.empty(len(weight), stop - start)
+        for column in range(start, stop):
+            if column % grid.width == 0 and not whole:
+                end = min(column + grid.width, columns)
+                grid.fit(column, weight[:, column:end], importance[column:end])
+            values = weight[:, column : column + 1]
+            found = grid.codes(column, values)
+            codes[:, column : column + 1] = found
+            error = (values - grid.values(column, found)) / inverse[column, column]
+            weight[:, column + 1 : stop] -= error * inverse[column, column + 1 : stop]
+            errors[:, column - start : column - start + 1] = error
+        weight[:, stop:] -= errors @ inverse[start:stop, stop:]
+    return grid.matrix(codes)
+
+
+def damped(moments: Tensor) -> Tensor:
+    """``moments`` with something on the diagonal for what a sample does not show."""
+    diagonal = moments.diagonal()
+    # An input that never moves says nothing: it counts as one of the usual size.
+    mean = diagonal.mean().clamp(min=torch.finfo(moments.dtype).tiny)
+    return moments + torch.diag(torch.full_like(diagonal, float(mean) * DAMPING))
+
+
+def _inverse_factor(moments: Tensor) -> Tensor:
+    """The upper Cholesky factor of the inverse of the damped moments."""
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped(moments.double())))
+    factor: Tensor = torch.linalg.cholesky(inverse, upper=True).float()
+    return factor

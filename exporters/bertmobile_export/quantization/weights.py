@@ -1,0 +1,161 @@
+"""A network's weights to codes, layer by layer."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bertmobile.errors import CheckpointError
+from bertmobile_export.network import Network
+from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
+from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.matrix import QuantizedMatrix
+from bertmobile_export.quantization.rounding import damped, round_compensated, round_to_nearest
+from bertmobile_export.quantization.states import States, embed, inputs_of, run_layer
+from bertmobile_export.recipes import Recipe, WeightFormat
+from bertmobile_export.threads import one_thread_each, side_by_side
+
+Progress = Callable[[int, int], None]
+
+
+def quantize_weights(
+    network: Network,
+    recipe: Recipe,
+    samples: Sequence[Mapping[str, NDArray[np.int64]]] = (),
+    *,
+    affine: bool = False,
+    progress: Progress = lambda done, total: None,
+) -> None:
+    """Choose the codes of all matrices that a recipe stores as codes, in place.
+
+    The network's weights become what the codes stand for, so that it computes what a file with these codes
+    computes, and ``network.codes`` holds them.
+
+    Where the recipe's rounding is ``compensated``, the linear layers of the encoder are rounded in the order
+    in which they run (GPTQ; see :func:`~.rounding.round_compensated`). Their inputs are those of the network
+    quantized so far, and what these have already lost is won back as far as a change of the weights can:
+    the rounding starts from the weights that return, for the inputs as they are now, most nearly what the
+    float32 layer returned for the exact ones (as in GPTAQ, Li et al., 2025,
+    https://arxiv.org/abs/2504.02692).
+
+    Args:
+        network: in float32; matrices that change get tensors of their own.
+        recipe: which formats, and how to round.
+        samples: the network's inputs, [1, length] int64 each; read where rounding is compensated.
+        affine: whether rows of 8 bits have a zero point.
+        progress: called with the number of layers done and their total.
+
+    Raises:
+        CheckpointError: a matrix holds numbers that are not finite.
+    """
+    with torch.inference_mode(False), torch.no_grad(), one_thread_each():
+        compensated = recipe.rounding == "compensated"
+        exact = embed(network, samples) if compensated else []
+        single = [
+            (name, module, recipe.form(name))
+            for name, module in matrices(network)
+            if recipe.form(name).quantized and not (compensated and _layer_of(name) is not None)
+        ]
+        rounded = side_by_side(lambda each: _nearest(*each, affine=affine), single)
+        for (name, module, _), matrix in zip(single, rounded, strict=True):
+            _take(network, name, module, matrix)
+        states = embed(network, samples) if compensated else []
+        layers = list(network.encoder.layers) if compensated else []
+        for index, layer in enumerate(layers):
+            assert isinstance(layer, Layer)
+            name = f"encoder.layers.{index}"
+            exact, inputs = run_layer(layer, exact, [linears[0] for linears in LINEARS_BY_INPUT])
+            _quantize_layer(network, name, layer, inputs, states, recipe, affine)
+            states, _ = run_layer(layer, states)
+            progress(index + 1, len(layers))
+
+
+def _layer_of(name: str) -> int | None:
+    """The encoder's layer that a module is part of."""
+    found = re.match(r"encoder\.layers\.(\d+)\.", name)
+    return int(found[1]) if found else None
+
+
+def matrices(network: Network) -> Iterator[tuple[str, nn.Embedding | nn.Linear]]:
+    """Every module with a matrix of weights, by name; one that shares the word table is left out."""
+    word = network.encoder.embeddings.word
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Embedding) or (
+            isinstance(module, nn.Linear) and module.weight is not word.weight
+        ):
+            yield name, module
+
+
+def _nearest(
+    name: str, module: nn.Embedding | nn.Linear, form: WeightFormat, *, affine: bool
+) -> QuantizedMatrix:
+    weight = _finite(name, module.weight)
+    return round_to_nearest(weight, make_grid(weight, form, affine=affine))
+
+
+def _take(network: Network, name: str, module: nn.Embedding | nn.Linear, matrix: QuantizedMatrix) -> None:
+    tied = [
+        each for each in network.modules() if isinstance(each, nn.Linear) and each.weight is module.weight
+    ]
+    network.codes[name] = matrix
+    weight = nn.Parameter(torch.from_numpy(matrix.values()), requires_grad=False)
+    for each in (module, *tied):
+        each.weight = weight
+
+
+def _finite(name: str, weight: Tensor) -> Tensor:
+    if not torch.isfinite(weight).all():
+        raise CheckpointError(
+            f"the weights of {name} hold NaN or infinity and cannot be quantized; "
+            "repair the checkpoint, or export it with the recipe float32"
+        )
+    return weight.detach()
+
+
+def _quantize_layer(
+    network: Network,
+    name: str,
+    layer: Layer,
+    exact: Mapping[str, Sequence[Tensor]],
+    states: Sequence[States],
+    recipe: Recipe,
+    affine: bool,
+) -> None:
+    """Round the linear layers, those with a common input together, in the order in which they run.
+
+    ``exact`` is what the first of each group reads in the float32 network, a tensor for each batch.
+    """
+    for linears in LINEARS_BY_INPUT:
+        forms = {part: recipe.form(f"{name}.{part}") for part in linears}
+        if not any(form.quantized for form in forms.values()):
+            continue
+        moments, drift = _moments(exact[linears[0]], inputs_of(layer, linears[0], states))
+        # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
+        solved = torch.linalg.solve(damped(moments.double()), drift.double()).float()
+
+        def rounded(part: str, moments: Tensor = moments, solved: Tensor = solved) -> QuantizedMatrix:
+            weight = _finite(f"{name}.{part}", getattr(layer, part).weight)
+            grid = make_grid(weight, recipe.form(f"{name}.{part}"), affine=affine)
+            return round_compensated(weight + (solved @ weight.T).T, moments, grid)
+
+        parts = [part for part, form in forms.items() if form.quantized]
+        # One after the other: the loop over columns is Python's, and threads would take it from each other.
+        for part in parts:
+            _take(network, f"{name}.{part}", getattr(layer, part), rounded(part))
+
+
+def _moments(exact: Sequence[Tensor], inputs: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Sums over all tokens, [inputs, inputs] float32.
+
+    Returns:
+        The outer products of what a linear layer reads now, and of that with how far it is from the exact.
+    """
+    size = exact[0].shape[1]
+    moments, drift = torch.zeros(size, size), torch.zeros(size, size)
+    for wanted, found in zip(exact, inputs, strict=True):
+        moments.addmm_(found.T, found)
+        drift.addmm_(found.T, wanted - found)
+    return moments, drift
