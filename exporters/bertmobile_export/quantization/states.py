@@ -3,7 +3,7 @@
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -28,10 +28,12 @@ class States:
     Attributes:
         rows: [batch * length, hidden] float32.
         mask: what attention adds to its scores: zeros, since nothing is padded, for each head of each text.
+        texts: how many.
     """
 
     rows: Tensor
     mask: Tensor
+    texts: int
 
 
 def choose(samples: Sequence[Mapping[str, NDArray[np.int64]]], tokens: int) -> list[dict[str, Tensor]]:
@@ -60,7 +62,7 @@ def embed(
                 torch.cat([text[name] for text in batch]) for name in ("input_ids", "token_type_ids")
             )
             mask = torch.zeros(len(batch) * network.config.num_attention_heads, 1, 1)
-            batches.append(States(network.encoder.embeddings(ids, types), mask))
+            batches.append(States(network.encoder.embeddings(ids, types), mask, len(batch)))
     return batches
 
 
@@ -84,7 +86,7 @@ def run_layer(
     def run(states: States) -> tuple[States, dict[str, Tensor]]:
         running.seen = {}
         with torch.no_grad():
-            return States(layer(states.rows, states.mask), states.mask), running.seen
+            return replace(states, rows=layer(states.rows, states.mask)), running.seen
 
     hooks = [getattr(layer, part).register_forward_pre_hook(note(part)) for part in parts]
     try:

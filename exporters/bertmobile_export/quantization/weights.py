@@ -92,7 +92,7 @@ def matrices(network: Network) -> Iterator[tuple[str, nn.Embedding | nn.Linear]]
 def _nearest(
     name: str, module: nn.Embedding | nn.Linear, form: WeightFormat, *, affine: bool
 ) -> QuantizedMatrix:
-    weight = _finite(name, module.weight)
+    weight = require_finite(name, module.weight)
     return round_to_nearest(weight, make_grid(weight, form, affine=affine))
 
 
@@ -106,7 +106,12 @@ def _take(network: Network, name: str, module: nn.Embedding | nn.Linear, matrix:
         each.weight = weight
 
 
-def _finite(name: str, weight: Tensor) -> Tensor:
+def require_finite(name: str, weight: Tensor) -> Tensor:
+    """``weight``, whose numbers are finite.
+
+    Raises:
+        CheckpointError: one is not.
+    """
     if not torch.isfinite(weight).all():
         raise CheckpointError(
             f"the weights of {name} hold NaN or infinity and cannot be quantized; "
@@ -137,7 +142,7 @@ def _quantize_layer(
         solved = torch.linalg.solve(damped(moments.double()), drift.double()).float()
 
         def rounded(part: str, moments: Tensor = moments, solved: Tensor = solved) -> QuantizedMatrix:
-            weight = _finite(f"{name}.{part}", getattr(layer, part).weight)
+            weight = require_finite(f"{name}.{part}", getattr(layer, part).weight)
             grid = make_grid(weight, recipe.form(f"{name}.{part}"), affine=affine)
             return round_compensated(weight + (solved @ weight.T).T, moments, grid)
 

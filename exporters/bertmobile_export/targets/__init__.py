@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
     from bertmobile_export.network import Network
     from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.recipes import WeightFormat
 
 Inputs = Mapping[str, NDArray[np.int64]]
 
@@ -61,6 +62,10 @@ class Target(Protocol):
 
     def affine(self, plan: Plan) -> bool:
         """Whether rows of 8 bits have a zero point; products of integers want codes around zero."""
+        ...
+
+    def formats(self, plan: Plan, name: str, rows: int, columns: int) -> "Sequence[WeightFormat]":
+        """What a budget may choose from for the matrix ``name`` [rows, columns]; the narrowest first."""
         ...
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import ENUMERATED_LENGTHS_IOS, NEWEST_IOS, Plan
-from bertmobile_export.sizes import POSITION_TABLE, matrices
+from bertmobile_export.recipes import WeightFormat
+from bertmobile_export.sizes import HALF_BYTES, POSITION_TABLE, matrices
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -26,6 +27,10 @@ FIRST_IOS = {
     **{("block", bits): 18 for bits in (4, 8)},
 }
 SEVERAL_PALETTES_IOS = 18
+# What a budget chooses from. Palettes may take this part of the bytes of the codes.
+PALETTE_BITS = (2, 3, 4, 6)
+PALETTE_SHARE = 0.03
+BLOCKS = (64, 32)
 
 
 class CoremlTarget:
@@ -75,6 +80,21 @@ class CoremlTarget:
     def affine(self, plan: Plan) -> bool:
         return plan.recipe.activations != "static"
 
+    def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
+        ios = plan.ios or NEWEST_IOS
+        several = ios >= SEVERAL_PALETTES_IOS and name != POSITION_TABLE
+        palettes = [
+            WeightFormat(bits, "palette", _palette_rows(bits, rows, columns) if several else rows)
+            for bits in PALETTE_BITS
+            if ios >= FIRST_IOS["palette", bits]
+        ]
+        blocks = [
+            WeightFormat(4, "block", size)
+            for size in BLOCKS
+            if ios >= FIRST_IOS["block", 4] and columns % size == 0
+        ]
+        return [*palettes, *blocks, WeightFormat(8)]
+
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
 
@@ -95,6 +115,15 @@ class CoremlTarget:
         if plan.recipe.needs_ranges:
             ranges = calibrate.input_ranges(plan, ios, network, calibration, tokenizer)
         package.write(program.build(plan, ios, network, ranges), plan, ios, tokenizer, path)
+
+
+def _palette_rows(bits: int, rows: int, columns: int) -> int:
+    """The fewest rows, equally many in each group, whose palette is small beside their codes."""
+    for group in range(1, rows):
+        codes = group * columns * bits / 8
+        if rows % group == 0 and 2**bits * HALF_BYTES <= PALETTE_SHARE * codes:
+            return group
+    return rows
 
 
 def _check_form(plan: Plan, ios: int, name: str, rows: int, columns: int) -> None:

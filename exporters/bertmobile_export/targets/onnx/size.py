@@ -51,7 +51,7 @@ def predict_bytes(plan: Plan) -> int:
 
 
 def blocks_only(plan: Plan) -> bool:
-    """Whether all matrices of the encoder have blocks, so that kernels quantize what they read by blocks too."""
+    """Whether all matrices of the encoder have blocks; what they read is then quantized by blocks, too."""
     forms = [plan.recipe.form(name) for name, _, _ in matrices(plan) if weight_group(name) == "encoder"]
     return all(form.granularity == "block" for form in forms)
 

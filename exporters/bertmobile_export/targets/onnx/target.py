@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
-from bertmobile_export.recipes import WeightFormat, weight_group
-from bertmobile_export.sizes import matrices
-from bertmobile_export.targets.onnx.size import check_size, predict_bytes
+from bertmobile_export.recipes import WeightFormat
+from bertmobile_export.targets.onnx.size import blocks_only, check_size, predict_bytes
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -91,14 +90,10 @@ class OnnxTarget:
     def quantized_activations(self, plan: Plan) -> "QuantizedActivations | None":
         from bertmobile_export.network.equalisation import QuantizedActivations
 
-        recipe = plan.recipe
-        match recipe.activations:
+        match plan.recipe.activations:
             case "dynamic":
-                encoder = [
-                    recipe.form(name) for name, _, _ in matrices(plan) if weight_group(name) == "encoder"
-                ]
-                if all(form.granularity == "block" for form in encoder):
-                    return None  # ranges of a block of a row: there is nothing to even out
+                if blocks_only(plan):
+                    return None  # there is nothing to even out within a block
                 return QuantizedActivations("tensor", even_rows=EVEN_ROWS)
             case "static":
                 return QuantizedActivations("static", outputs=plan.portable)
@@ -106,6 +101,9 @@ class OnnxTarget:
 
     def affine(self, plan: Plan) -> bool:
         return False
+
+    def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
+        return [*(WeightFormat(4, "block", size) for size in (128, 64, 32)), WeightFormat(8, "block", 128)]
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         if not plan.portable or plan.ort:  # the checker reads .onnx files of fixed shape

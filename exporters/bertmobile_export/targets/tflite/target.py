@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
+from bertmobile_export.recipes import Recipe, WeightFormat
+from bertmobile_export.sizes import matrices
 from bertmobile_export.targets.tflite import mediapipe_limits
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 # The widths that litert-quantizer and LiteRT's kernels have, by what the activations are; and for lookups.
 BITS = {"float": (4, 8, 16, 32), "dynamic": (2, 4, 8, 16, 32), "static": (4, 8)}
 LOOKUP_BITS = (4, 8, 16, 32)
+# Columns that may share a scale, at 4 bits and with dynamic activations.
+BLOCKS = (32, 64, 128, 256)
 
 
 class TfliteTarget:
@@ -39,6 +43,8 @@ class TfliteTarget:
                     f"TFLite cannot hold {group} at {form.bits} bits with {recipe.activations} activations "
                     f"(recipe {recipe.name}); give one of {', '.join(map(str, allowed))}"
                 )
+        for name, _, columns in matrices(plan):
+            _check_sharing(recipe, name, columns)
         if plan.mediapipe:
             mediapipe_limits.check_plan(plan)
 
@@ -67,6 +73,10 @@ class TfliteTarget:
 
     def affine(self, plan: Plan) -> bool:
         return False
+
+    def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
+        blocks = [WeightFormat(4, "block", size) for size in BLOCKS if columns % size == 0]
+        return [WeightFormat(4), *reversed(blocks), WeightFormat(8)]
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
@@ -119,6 +129,29 @@ class TfliteTarget:
         write_buckets(model)
         if plan.mediapipe:
             mediapipe.pack_files(path, plan, tokenizer.vocab_txt)
+
+
+def _check_sharing(recipe: Recipe, name: str, columns: int) -> None:
+    """Refuse scales that no kernel of LiteRT reads.
+
+    Raises:
+        UsageError: names the matrix and what can be had.
+    """
+    form = recipe.form(name)
+    if form.granularity == "palette":
+        raise UsageError(
+            f"TFLite has no palettes, which recipe {recipe.name} wants for {name}; "
+            "give the granularity block or channel"
+        )
+    if form.granularity != "block":
+        return
+    fitting = [size for size in BLOCKS if columns % size == 0]
+    if form.bits != 4 or recipe.activations != "dynamic" or form.block_size not in fitting:
+        raise UsageError(
+            f"recipe {recipe.name} wants blocks of {form.block_size} at {form.bits} bits for {name}; TFLite "
+            f"has blocks of {', '.join(map(str, fitting)) or 'no size'} for its {columns} columns, at 4 bits "
+            "and with dynamic activations; give one of these, or the granularity channel"
+        )
 
 
 def _dimensions(plan: Plan) -> set[int]:

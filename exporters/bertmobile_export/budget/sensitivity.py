@@ -1,0 +1,207 @@
+"""What each matrix would lose at each width: the choices that the solver has."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bertmobile_export.network import Network
+from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
+from bertmobile_export.network.heads import FeatureExtractionHead, Rows
+from bertmobile_export.plan import Plan
+from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.rounding import round_compensated, round_to_nearest
+from bertmobile_export.quantization.states import States, embed, run_layer
+from bertmobile_export.quantization.weights import matrices, require_finite
+from bertmobile_export.recipes import WeightFormat
+from bertmobile_export.sizes import WORD_TABLE
+from bertmobile_export.targets import Target
+from bertmobile_export.threads import one_thread_each, side_by_side
+
+Progress = Callable[[int, int], None]
+# Texts for the moments of inputs, and for the runs with one matrix changed.
+MOMENT_TOKENS = 4_096
+RUN_TOKENS = 1_024
+# So many rows of a matrix tell one width from another.
+TABLE_ROWS = 1_024
+LINEAR_ROWS = 128
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A format for a matrix.
+
+    Attributes:
+        form: the format.
+        bytes: what it adds to the model file.
+        loss: what it adds to the squared error of what the head reads, as a part of its square.
+    """
+
+    form: WeightFormat
+    bytes: int
+    loss: float
+
+
+Choices = Mapping[str, Sequence[Choice]]
+
+
+def measure(
+    plan: Plan,
+    target: Target,
+    network: Network,
+    samples: Sequence[Mapping[str, NDArray[np.int64]]],
+    progress: Progress = lambda done, total: None,
+) -> dict[str, list[Choice]]:
+    """The choices for each matrix of a network.
+
+    Each matrix is rounded alone to its narrowest format, and the network run on: that is how far what the
+    head reads moves. At other widths it moves by as much more or less as the matrix's own outputs do, whose
+    error follows from the moments of its inputs. Small errors of different matrices add up (HAWQ-V2, Dong et
+    al., 2019, https://arxiv.org/abs/1911.03852, ranks layers by the same second-order argument).
+
+    Args:
+        plan: model and options.
+        target: offers the formats.
+        network: in float32.
+        samples: its inputs, [1, length] int64 each.
+        progress: called with the number of layers done and their total.
+
+    Raises:
+        CheckpointError: a matrix holds numbers that are not finite.
+    """
+    modules = dict(matrices(network))
+    offered = {name: target.formats(plan, name, *module.weight.shape) for name, module in modules.items()}
+    with torch.inference_mode(False), torch.no_grad(), one_thread_each():
+        moments = _moments(network, embed(network, samples, MOMENT_TOKENS))
+        errors = _own_errors(modules, offered, moments)
+        moved = _moved(network, samples, offered, progress)
+    choices = {}
+    for name, forms in offered.items():
+        run, *own = errors[name]
+        choices[name] = [
+            Choice(form, _bytes(plan, target, name, form), moved[name] * error / run if run else 0.0)
+            for form, error in zip(forms, own, strict=True)
+        ]
+    return choices
+
+
+def _bytes(plan: Plan, target: Target, name: str, form: WeightFormat) -> int:
+    modules = {**plan.recipe.modules, name: form}
+    return target.predict_bytes(replace(plan, recipe=replace(plan.recipe, modules=modules)))
+
+
+def _moments(network: Network, states: list[States]) -> dict[str, Tensor]:
+    """The sum of the outer products of what each linear layer of the encoder reads, [inputs, inputs]."""
+    found = {}
+    for index, layer in enumerate(network.encoder.layers):
+        assert isinstance(layer, Layer)
+        states, inputs = run_layer(layer, states, [linears[0] for linears in LINEARS_BY_INPUT])
+        for linears in LINEARS_BY_INPUT:
+            read = torch.cat(inputs[linears[0]])
+            for part in linears:
+                found[f"encoder.layers.{index}.{part}"] = read.T @ read
+    return found
+
+
+def _own_errors(
+    modules: Mapping[str, nn.Embedding | nn.Linear],
+    offered: Mapping[str, Sequence[WeightFormat]],
+    moments: Mapping[str, Tensor],
+) -> dict[str, list[float]]:
+    """The squared error of what a module returns for a row, at each of its formats.
+
+    Before them that of the first format with each weight rounded by itself, which is what is run.
+    """
+
+    def errors(name: str) -> list[float]:
+        weight, seen = require_finite(name, modules[name].weight), moments.get(name)
+        found = [_error(weight, offered[name][0], seen, compensated=False)]
+        return found + [_error(weight, form, seen, compensated=True) for form in offered[name]]
+
+    return dict(zip(offered, side_by_side(errors, offered), strict=True))
+
+
+def _error(weight: Tensor, form: WeightFormat, moments: Tensor | None, *, compensated: bool) -> float:
+    # Rows are rounded independently of each other: a few of them show what all would lose.
+    rows = _sample(weight, form, TABLE_ROWS if moments is None else LINEAR_ROWS)
+    grid = make_grid(rows, form)
+    if moments is None:
+        change = torch.from_numpy(round_to_nearest(rows, grid).values()) - rows
+        return float(change.square().sum()) / len(rows)
+    matrix = round_compensated(rows, moments, grid) if compensated else round_to_nearest(rows, grid)
+    change = torch.from_numpy(matrix.values()) - rows
+    return float(((change @ moments) * change).sum()) / len(rows)
+
+
+def _sample(weight: Tensor, form: WeightFormat, count: int) -> Tensor:
+    """Some rows, whole groups of those that share a palette."""
+    group = form.block_size if form.granularity == "palette" and form.block_size else 1
+    groups = len(weight) // group
+    step = max(len(weight) // count, 1)
+    chosen = torch.arange(0, groups, min(step, groups))
+    rows = (chosen.unsqueeze(1) * group + torch.arange(group)).reshape(-1)
+    return weight[rows]
+
+
+def _moved(
+    network: Network,
+    samples: Sequence[Mapping[str, NDArray[np.int64]]],
+    offered: Mapping[str, Sequence[WeightFormat]],
+    progress: Progress,
+) -> dict[str, float]:
+    """How far what the head reads moves with each matrix in its narrowest format, as a part of itself."""
+    layers = [layer for layer in network.encoder.layers if isinstance(layer, Layer)]
+    before = [embed(network, samples, RUN_TOKENS)]
+    for layer in layers:
+        before.append(run_layer(layer, before[-1])[0])
+    exact = _read(network, before[-1])
+
+    moved = {}
+    done = 0
+    for name, module in matrices(network):
+        weight = module.weight
+        form = offered[name][0]
+        changed = torch.from_numpy(round_to_nearest(weight, make_grid(weight, form)).values())
+        if name.startswith("head."):
+            moved[name] = _distance(changed, weight)
+            continue
+        module.weight = nn.Parameter(changed, requires_grad=False)
+        try:
+            if name.startswith("encoder.embeddings."):
+                states = embed(network, samples, RUN_TOKENS)
+                rest = layers
+            else:
+                index = int(name.split(".")[2])
+                states, rest = before[index], layers[index:]
+            for layer in rest:
+                states, _ = run_layer(layer, states)
+            moved[name] = _distance(_read(network, states), exact)
+        finally:
+            module.weight = weight
+        if name == WORD_TABLE and network.takes_mask_positions:
+            moved[name] += _distance(changed, weight)  # as the decoder
+        done += 1
+        progress(done, len(offered))
+    return moved
+
+
+def _read(network: Network, batches: Sequence[States]) -> Tensor:
+    """What the head makes its answer of, a row for each text or token."""
+    rows = []
+    for states in batches:
+        hidden = states.rows.reshape(states.texts, -1, states.rows.shape[1])
+        if isinstance(network.head, FeatureExtractionHead):
+            rows.append(network.head(hidden, torch.ones(hidden.shape[:2]))["sentence_embedding"])
+        elif network.head.rows is Rows.FIRST:
+            rows.append(hidden[:, 0])
+        else:
+            rows.append(states.rows)
+    return torch.cat(rows)
+
+
+def _distance(found: Tensor, exact: Tensor) -> float:
+    """The mean squared distance of rows, as a part of the mean square."""
+    return float((found - exact).square().sum() / exact.square().sum())
