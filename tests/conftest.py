@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 import torch
 
@@ -18,6 +19,17 @@ from tests.exports import BIN, COARSE, Exports, Offline, run_offline
 SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
 if SEVERAL:
     torch.set_num_threads(1)
+
+# No test is about speed, and beside other work any example may be slow once.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+# What takes longest comes first, so that no process is left with it when the others are done.
+LONGEST = ("test_shown_output.py", "test_optimum.py", "test_docs.py", "test_export.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
