@@ -25,7 +25,13 @@ hypothesis.settings.register_profile("tests", deadline=None)
 hypothesis.settings.load_profile("tests")
 
 # What takes longest comes first, so that no process is left with it when the others are done.
-LONGEST = ("test_shown_output.py", "test_optimum.py", "test_docs.py", "test_export.py")
+LONGEST = (
+    "test_shown_output.py",
+    "test_mediapipe.py",
+    "test_optimum.py",
+    "test_export.py",
+    "test_docs.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
