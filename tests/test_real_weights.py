@@ -16,8 +16,9 @@ from bertmobile import load
 from bertmobile.bundle import verify_bundle
 from bertmobile.manifest import read_manifest
 from bertmobile_export.texts import builtin_texts
-from tests.exports import BIN
+from tests.exports import BIN, Exports
 from tests.runtime_py.helpers import tokenizer_folder
+from tests.test_shown_output import BUNDLE, ONE_TARGET, as_shown
 
 MEAN_COSINE = 0.9965
 WORST_COSINE = 0.990
@@ -31,23 +32,9 @@ def source() -> Path:
 
 
 @pytest.fixture(scope="module")
-def exported(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    output = tmp_path_factory.mktemp("minilm")
-    done = subprocess.run(
-        [BIN / "bertmobile-export", "--target", "tflite", "--int8", "--model", source,
-         "--output", output, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def bundle(exported: Any) -> Path:
-    return Path(exported["bundle"])
+def bundle(exports: Exports) -> Path:
+    """Made by the README's first export."""
+    return as_shown(exports, ONE_TARGET).folder / BUNDLE
 
 
 def reference_embeddings(source: Path, texts: list[str], longest: int) -> NDArray[np.float32]:
@@ -76,13 +63,14 @@ def test_the_real_tokenizer_and_config_give_a_plan_for_8_bits(source: Path, caps
 
 
 @pytest.mark.slow
-def test_the_export_passes_and_is_a_quarter_of_the_size(exported: Any, bundle: Path) -> None:
+def test_the_export_passes_and_is_a_quarter_of_the_size(source: Path, bundle: Path) -> None:
     manifest = read_manifest(bundle)
     verify_bundle(bundle, manifest, allow_unverified=False)
     assert manifest.source.trained and manifest.source.model == "model"
-    assert exported["bytes"] == (bundle / "model.tflite").stat().st_size < LARGEST_BYTES
-    assert exported["bytes"] < 0.27 * exported["source_bytes"]
-    assert exported["parity"]["verdict"] == "passed" and exported["parity"]["trained"] is True
+    assert manifest.model_bytes == (bundle / "model.tflite").stat().st_size < LARGEST_BYTES
+    assert manifest.model_bytes < 0.27 * (source / "model.safetensors").stat().st_size
+    parity = json.loads((bundle / "parity.json").read_text("utf-8"))
+    assert parity["verdict"] == manifest.verdict == "passed" and parity["trained"] is True
 
 
 @pytest.mark.slow

@@ -39,10 +39,12 @@ pytestmark = pytest.mark.slow
 def optimum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The Python of an environment with Optimum; gone afterwards, for it is large."""
     folder = tmp_path_factory.mktemp("optimum") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
     python = folder / "bin/python"
     requirements = HERE / "optimum-requirements.txt"
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir"]
+    # Few of the files are ever imported: those are compiled then.
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-compile"]
+    pip += ["--disable-pip-version-check", "--no-cache-dir"]
     subprocess.run([*pip, "--requirement", str(requirements)], check=True)
     yield python
     shutil.rmtree(folder)
