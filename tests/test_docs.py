@@ -21,6 +21,7 @@ import bertmobile
 import bertmobile.cli
 import bertmobile.errors
 import bertmobile.model
+import bertmobile_bench.cli
 import bertmobile_export.cli.export
 import bertmobile_export.cli.parity
 from bertmobile.engines import _ENGINES
@@ -50,6 +51,7 @@ COMMANDS = {
     "bertmobile-run": bertmobile.cli,
     "bertmobile-export": bertmobile_export.cli.export,
     "bertmobile-parity": bertmobile_export.cli.parity,
+    "bertmobile-bench": bertmobile_bench.cli,
 }
 
 # What the names in the examples stand for. Bundles of the first table are real exports of a tiny checkpoint;
@@ -78,6 +80,11 @@ FILES = {
     "texts.txt": "The sea was calm.\nWe walked home in the rain.\n",
     "reviews.txt": "A good film.\nI did not like the end of it.\nThey made it again.\n",
     "paragraphs.txt": "It was written by Ada.\nThe letter came in May.\n",
+}
+# Models that the examples measure, with the data beside them; their bundles are real.
+MEASURED = {
+    "sentiment": ("text-classification", "test.tsv", "text\tlabel\nA good film.\t1\nIt rained.\t0\n"),
+    "mlm": ("fill-mask", "test.jsonl", '{"text": "The sea was calm."}\n{"text": "We walked home."}\n'),
 }
 MY_BERT = "my-bert"
 # The sizes on the card of the default model.
@@ -197,7 +204,12 @@ def options(command: str) -> set[str]:
 
 def options_of(command: click.Command) -> set[str]:
     parameters = [p for p in command.params if isinstance(p, click.Option)]
-    return {name for parameter in parameters for name in parameter.opts} | {"--help"}
+    named = {name for parameter in parameters for name in parameter.opts} | {"--help"}
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            named |= options_of(command.get_command(context, name))
+    return named
 
 
 # --- examples
@@ -211,6 +223,14 @@ def lay_out(folder: Path, exports: Exports) -> Path:
         (folder / "artifacts" / name).symlink_to(bundle)
     for name, manifest in PLACEHOLDERS.items():
         write_bundle(folder / "artifacts" / name, make_manifest(**manifest))
+    for name, (task, data, content) in MEASURED.items():
+        (folder / name).mkdir()
+        # Untrained: an export with 8 bits is then judged on cosines alone.
+        for path in exports.checkpoint(task, trained=False).iterdir():
+            (folder / name / path.name).symlink_to(path)
+        (folder / name / data).write_text(content, encoding="utf-8")
+        bundle = exports(task, target="onnx", checkpoint={"trained": False}).bundle
+        (folder / "artifacts" / f"{name}-{task}-int8.onnx").symlink_to(bundle)
     (folder / MY_BERT).symlink_to(exports.checkpoint("feature-extraction"))
     (folder / ".venv").symlink_to(sys.prefix)
     for name, content in FILES.items():

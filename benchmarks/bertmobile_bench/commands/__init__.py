@@ -1,0 +1,1 @@
+"""The subcommands of ``bertmobile-bench``, a module with a ``command`` for each."""
