@@ -399,7 +399,7 @@ def test_an_output_that_is_a_file_is_a_usage_error(exports: Exports, tmp_path: P
 
 
 def test_a_bundle_below_its_threshold_is_kept_apart_and_says_which_output_and_text(coarse: Result) -> None:
-    assert coarse.parity["verdict"] == "failed" and coarse.parity["judged_as"] == "int8"
+    assert coarse.parity["verdict"] == "failed" and coarse.parity["judged_as"] == "int4"
     name = "tiny-feature-extraction-feature-extraction-coarse.tflite"
     assert [path.name for path in coarse.bundle.parent.iterdir()] == [f"{name}.failed"]
     manifest = read_manifest(coarse.bundle)

@@ -136,7 +136,10 @@ def _check_form(plan: Plan, ios: int, name: str, rows: int, columns: int) -> Non
     what = f"recipe {recipe.name} wants {form.label} bits ({form.granularity}) for {name}"
     first = FIRST_IOS.get((form.granularity if form.quantized else "float", form.bits))
     if first is None:
-        raise UsageError(f"{what}, which Core ML has in no version; choose another recipe")
+        raise UsageError(
+            f"{what}, which Core ML has in no version; give 8, 16 or 32 bits, or the granularity palette or "
+            "block"
+        )
     size = form.block_size or 1
     if form.granularity == "palette" and size < rows:
         # Before, one palette is for the whole matrix.
