@@ -30,6 +30,7 @@ from bertmobile.schemas import validate
 from bertmobile.tasks.question_answering import QuestionAnswering
 from bertmobile.tokenization import DEFAULT_STRIDE
 from bertmobile_export import plan, texts
+from bertmobile_export.budget.fit import narrowed
 from bertmobile_export.checkpoint.config import HIDDEN_ACTS, TASK_BY_ARCHITECTURE, ModelConfig, read_config
 from bertmobile_export.network import equalisation
 from bertmobile_export.network.encoder import MASKED_SCORE
@@ -538,7 +539,8 @@ def planned_for(config: ModelConfig, target: str, recipe: str = "float32", **mor
 
 def is_refused(wanted: plan.Plan) -> bool:
     try:
-        get_target(wanted.target).check(wanted)
+        target = get_target(wanted.target)
+        target.check(narrowed(wanted, target))
     except bertmobile.UsageError:
         return True
     return False

@@ -60,6 +60,19 @@ def install(folder: Path, path: Path) -> None:
         folder.rename(path)
 
 
+def stored_bytes(path: Path) -> int:
+    """Bytes of a file, or of all files of a package."""
+    return sum(file.stat().st_size for file in (path, *path.rglob("*")) if file.is_file())
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a package."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manifest:
     """The manifest of a bundle that nothing is known about yet: verdict pending, no files."""
     config = plan.config

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertmobile.errors import ParityError, UsageError
+from bertmobile.errors import BertMobileError, ParityError, UsageError
 from bertmobile.manifest import Verdict
+from bertmobile_export.budget.fit import fit, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
+from bertmobile_export.sizes import matrices
 from bertmobile_export.targets import Target, get_target
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bertmobile.manifest import Manifest
+    from bertmobile_export.budget.sensitivity import Choices
     from bertmobile_export.checkpoint import Checkpoint
     from bertmobile_export.network import Network
     from bertmobile_export.parity.agreement import Agreement
@@ -32,6 +35,8 @@ if TYPE_CHECKING:
 
 # Options of a request that only some targets take.
 OPTIONS = ("mediapipe", "portable", "ort", "ios")
+# Shares of a limit that are left free, in case the file comes out larger than was predicted.
+RESERVES = (0.002, 0.01, 0.03)
 # Called with what is being done, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -68,6 +73,8 @@ class Result:
     seconds: float
     parity: dict[str, Any]
     failures: tuple[str, ...]
+    choices: "Choices"
+    """What the formats of a budget were chosen from; empty for other recipes."""
 
 
 def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, Target]:
@@ -99,7 +106,13 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
     else:
         lengths = check_lengths(request.lengths, config)
     plan = replace(plan, lengths=lengths)
-    target.check(plan)
+    known = {name for name, _, _ in matrices(plan)}
+    if unknown := sorted(plan.recipe.modules.keys() - known):
+        raise UsageError(
+            f"recipe {plan.recipe.name} names {', '.join(unknown)}, which this model does not have; "
+            f"its matrices are called {', '.join(sorted(known)[:3])}, ..."
+        )
+    target.check(narrowed(plan, target))
     return plan, target
 
 
@@ -107,7 +120,7 @@ def plan_export(request: Request) -> tuple[Plan, int]:
     """A dry run: the plan and the predicted bytes of its model file. Fetches only the config."""
     location = locate(request.model, revision=request.revision, weights=False)
     plan, target = make_plan(request, location.model, read_config(location.folder))
-    return plan, target.predict_bytes(plan)
+    return plan, limit(plan) or target.predict_bytes(plan)
 
 
 def export(request: Request, progress: Progress = lambda stage, done, total: None) -> Result:
@@ -159,7 +172,7 @@ def export_all(
         for each, path in zip(requests, paths, strict=True):
             folder = stack.enter_context(bundles.staging(path))
             progress(f"Converting to {each.target}", 0, 1)
-            drafts.append(_convert(each, checkpoint, folder))
+            drafts.append(_convert(each, checkpoint, folder, progress))
         folder, config, task = checkpoint.location.folder, checkpoint.config, checkpoint.task
         del checkpoint
         _release_memory()
@@ -178,6 +191,7 @@ def export_all(
                     seconds=draft.seconds + time.perf_counter() - started,
                     parity=report.document,
                     failures=report.failures,
+                    choices=draft.choices,
                 )
             )
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
@@ -198,9 +212,11 @@ class _Draft:
     inspected: Mapping[str, Any]
     """What the report says beside its answers."""
     seconds: float
+    choices: "Choices"
+    """Of a recipe with a budget; else empty."""
 
 
-def _convert(request: Request, checkpoint: "Checkpoint", folder: Path) -> _Draft:
+def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress: Progress) -> _Draft:
     from tokenizers import Tokenizer
 
     from bertmobile_export import bundle as bundles
@@ -223,13 +239,78 @@ def _convert(request: Request, checkpoint: "Checkpoint", folder: Path) -> _Draft
             if request.calibration
             else texts("calibration")
         )
-    network, samples = prepare(plan, target, checkpoint, calibration)
-    target.write(plan, network, samples, folder / target.model_file(plan), checkpoint.tokenizer)
+    plan, choices = write_model(plan, target, checkpoint, calibration, folder, progress)
     manifest = bundles.draft_manifest(plan, checkpoint, target)
     bundles.write_source_files(folder, checkpoint, manifest)
     manifest = bundles.write_manifest(folder, manifest)
     inspected = target.inspect(plan, folder / manifest.model_file)
-    return _Draft(folder, plan, manifest, texts("parity"), inspected, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    return _Draft(folder, plan, manifest, texts("parity"), inspected, seconds, choices)
+
+
+def write_model(
+    plan: Plan,
+    target: Target,
+    checkpoint: "Checkpoint",
+    calibration: "TextSet | None",
+    folder: Path,
+    progress: Progress = lambda stage, done, total: None,
+) -> "tuple[Plan, Choices]":
+    """Write the model file or package; with a budget, in the formats that lose least within it.
+
+    Args:
+        plan: what to make.
+        target: for whom.
+        checkpoint: the source model.
+        calibration: see :func:`prepare`.
+        folder: where to write.
+        progress: called now and then.
+
+    Returns:
+        The plan with a format for each matrix, and what these were chosen from (empty without a budget).
+
+    Raises:
+        BertMobileError: the file keeps coming out above the limit.
+    """
+    from bertmobile_export import bundle as bundles
+
+    path, most = folder / target.model_file(plan), limit(plan)
+    if most is None:
+        network, samples = prepare(plan, target, checkpoint, calibration)
+        target.write(plan, network, samples, path, checkpoint.tokenizer)
+        return plan, {}
+    choices = _choices(plan, target, checkpoint, calibration, progress)
+    for reserve in RESERVES:
+        chosen = fit(plan, target, choices, reserve)
+        progress(f"Converting to {target.name}", 0, 1)
+        network, samples = prepare(chosen, target, checkpoint, calibration)
+        target.write(chosen, network, samples, path, checkpoint.tokenizer)
+        if bundles.stored_bytes(path) <= most:
+            return chosen, choices
+        bundles.remove(path)
+    raise BertMobileError(
+        f"{plan.bundle_name} came out above its limit again and again; give a --max-size a little higher"
+    )
+
+
+def _choices(
+    plan: Plan,
+    target: Target,
+    checkpoint: "Checkpoint",
+    calibration: "TextSet | None",
+    progress: Progress,
+) -> "Choices":
+    """What each matrix would lose in each of the target's formats."""
+    from bertmobile_export.budget.sensitivity import measure
+
+    network, samples = prepare(plan, target, checkpoint, calibration)
+    return measure(
+        plan,
+        target,
+        network,
+        samples,
+        lambda done, total: progress("Measuring sensitivities", done, total),
+    )
 
 
 def prepare(
@@ -244,8 +325,8 @@ def prepare(
         calibration: texts; may be None, and is not read, where nothing is calibrated.
 
     Returns:
-        The network, whose weights are what its codes stand for, and the texts as its inputs (an empty list
-        where nothing is calibrated).
+        The network, whose weights are what its codes stand for (in float32 where formats are still to be
+        chosen), and the texts as its inputs (an empty list where nothing is calibrated).
     """
     from tokenizers import Tokenizer
 
@@ -262,6 +343,8 @@ def prepare(
         activations = target.quantized_activations(plan)
         if activations is not None:
             equalise(network, samples, activations)
+    if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
+        return network, samples
     quantize_weights(network, plan.recipe, samples, affine=target.affine(plan))
     return network, samples
 

@@ -58,6 +58,11 @@ def vectors(plan: Plan) -> int:
     return values
 
 
+def parameter_bytes(plan: Plan) -> int:
+    """Bytes of all parameters in float32, a tied table counted once."""
+    return 4 * (sum(rows * columns for _, rows, columns in matrices(plan)) + vectors(plan))
+
+
 def matrix_bytes(form: WeightFormat, rows: int, columns: int, scale_bytes: int) -> int:
     """Bytes of a stored matrix; ``scale_bytes`` are those of a row's scale and what belongs to it."""
     codes = -(-rows * columns * form.bits // 8)

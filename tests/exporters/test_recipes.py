@@ -23,14 +23,14 @@ def weights(**bits: int) -> dict[str, dict[str, int]]:
 
 
 def test_the_built_in_recipes_are_known_by_sorted_names() -> None:
-    assert recipe_names() == ["float16", "float32", "int8", "int8-static"]
+    assert recipe_names() == ["float16", "float32", "int4", "int8", "int8-static", "mixed"]
 
 
 def test_every_built_in_recipe_reads_and_bears_its_name() -> None:
     for name in recipe_names():
         recipe = read_recipe(name)
         assert recipe.name == name
-        assert recipe.precision == name
+        assert recipe.precision == ("int4" if name == "mixed" else name)
         assert set(recipe.weights) == set(GROUPS)
         assert parse_recipe(recipe.document, source="again") == recipe
 

@@ -12,9 +12,10 @@ from bertmobile import Model, load
 from bertmobile_bench.figures.common import Bench, Figure, latency_ratio, sentences
 from bertmobile_export import bundle as bundles
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
-from bertmobile_export.export import Request, make_plan, prepare
+from bertmobile_export.export import Request, make_plan, prepare, write_model
 from bertmobile_export.network import build_network
 from bertmobile_export.parity.reference import load_reference
+from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.recipes import read_recipe
 from bertmobile_export.texts import builtin_texts
 
@@ -27,6 +28,10 @@ CASES: tuple[tuple[str, str, tuple[float, float] | None, tuple[float, float] | N
     ("coreml", "int8-static", (0.997, 0.993), None),
     ("onnx", "int8-static", None, None),
     ("tflite", "int8-static", None, None),
+    *((target, "int4", None, None) for target in ("tflite", "onnx", "coreml")),
+    ("tflite", "mixed", (0.985, 0.970), (0.992, 0.985)),
+    ("onnx", "mixed", (0.985, 0.970), (0.992, 0.985)),
+    ("coreml", "mixed", (0.995, 0.988), (0.998, 0.995)),
 )
 
 
@@ -43,8 +48,8 @@ def quality(bench: Bench) -> Iterator[Figure]:
         for which, value, index in (("mean", mean, 0), ("worst", worst, 1)):
             bounds = (must[index] if must else None, aim[index] if aim else None)
             yield Figure(f"{name}, {which} cosine of {COUNT} sentences", value, *bounds, at_least=True)
-        if recipe == "int8" and target == "coreml":
-            continue  # its activations stay floating point
+        if recipe in ("int4", "mixed") or (recipe == "int8" and target == "coreml"):
+            continue  # nothing is equalised
         without = _write(bench, checkpoint, target, recipe, equalised=False)
         for which, value in zip(("mean", "worst"), _cosines(without, texts, reference), strict=True):
             yield Figure(f"{name} without equalisation, {which}", value)
@@ -77,10 +82,13 @@ def _write(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str, *, eq
     texts = builtin_texts(
         "calibration", plan.task, tokenizer, plan.lengths, mask_token="[MASK]", mask_slots=None
     )
-    network, samples = prepare(plan, writer, checkpoint, texts)
-    if not equalised:
+    if equalised:
+        plan, _ = write_model(plan, writer, checkpoint, texts, folder)
+    else:
+        _, samples = prepare(plan, writer, checkpoint, texts)
         network = build_network(plan.config, plan.task, checkpoint.network_state)
-    writer.write(plan, network, samples, folder / writer.model_file(plan), checkpoint.tokenizer)
+        quantize_weights(network, plan.recipe, samples, affine=writer.affine(plan))
+        writer.write(plan, network, samples, folder / writer.model_file(plan), checkpoint.tokenizer)
     manifest = bundles.draft_manifest(plan, checkpoint, writer)
     bundles.write_source_files(folder, checkpoint, manifest)
     bundles.write_manifest(folder, manifest)

@@ -10,7 +10,10 @@ Assignment = Mapping[str, Choice]
 
 def smallest(choices: Choices) -> dict[str, Choice]:
     """Every matrix in its smallest format."""
-    return {name: min(offered, key=lambda choice: choice.bytes) for name, offered in choices.items()}
+    return {
+        name: min(offered, key=lambda choice: (choice.bytes, choice.loss))
+        for name, offered in choices.items()
+    }
 
 
 def size(assignment: Assignment, choices: Choices) -> int:

@@ -1,5 +1,6 @@
 """``bertmobile-export``."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "boltuix/bert-mobile"
 
 ALL = "all"
+MIXED = "mixed"
+_UNITS = {"b": 1, "kb": 1_000, "mb": 1_000_000, "mib": 2**20, "gb": 1_000_000_000}
 
 EXAMPLES = """
 \b
@@ -35,6 +38,8 @@ Examples:
       Standard operators at a fixed length, for a phone's accelerator.
   bertmobile-export --target coreml --fp16 --ios 17
       An ML Program for iOS 17 and later; no Mac needed.
+  bertmobile-export --target tflite --max-size 25MB
+      A width for each matrix, chosen so that the file keeps within the limit and loses least.
   bertmobile-export --target all --dry-run
       What each recipe would weigh, from the config alone.
 
@@ -56,6 +61,16 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
     return lengths
 
 
+def _size(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(B|kB|MB|MiB|GB)?", value.strip(), re.IGNORECASE)
+    size = int(float(found[1]) * _UNITS[(found[2] or "B").lower()]) if found else 0
+    if size < 1:
+        raise click.BadParameter(f"{value!r} is not a size such as 25MB (a million bytes each) or 24MiB")
+    return size
+
+
 @click.command(name="bertmobile-export", epilog=EXAMPLES)
 @click.option(
     "--model", default=DEFAULT_MODEL, show_default=True, help="Hub id or folder of a BERT checkpoint."
@@ -65,6 +80,13 @@ def _lengths(context: click.Context, option: click.Parameter, value: str | None)
 @click.option("--target", required=True, help="Format to write: tflite, onnx, coreml, or all of them.")
 @click.option("--int8", is_flag=True, help="The recipe int8.")
 @click.option("--fp16", is_flag=True, help="The recipe float16.")
+@click.option("--int4", is_flag=True, help="The recipe int4.")
+@click.option(
+    "--max-size",
+    callback=_size,
+    metavar="SIZE",
+    help="The recipe mixed, with a limit for the model file, such as 25MB: the formats that lose least.",
+)
 @click.option(
     "--recipe",
     metavar="NAME|FILE",
@@ -120,6 +142,8 @@ def command(
     /,
     int8: bool,
     fp16: bool,
+    int4: bool,
+    max_size: int | None,
     recipe: str | None,
     dry_run: bool,
     as_json: bool,
@@ -129,11 +153,24 @@ def command(
     # Imported here and below, not above: --help must answer at once.
     from pathlib import Path
 
-    chosen = [name for name, given in (("int8", int8), ("float16", fp16), (recipe, recipe)) if name and given]
+    if max_size and recipe == MIXED:
+        recipe = None
+    named = (
+        ("int8", int8),
+        ("float16", fp16),
+        ("int4", int4),
+        (f"{MIXED} (--max-size)", max_size),
+        (recipe, recipe),
+    )
+    chosen = [name for name, given in named if name and given]
     if len(chosen) > 1:
         raise UsageError(
-            f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16 and --recipe"
+            f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16, --int4, --max-size "
+            "and --recipe"
         )
+    if max_size:
+        chosen = [MIXED]
+    options["max_size"] = max_size
     options["output"] = Path(options["output"])
     options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
@@ -145,10 +182,14 @@ def command(
 def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
     """One request, or one for each target; then each target gets the options that mean something to it."""
     from bertmobile_export.export import OPTIONS, Request
-    from bertmobile_export.recipes import read_recipe
+    from bertmobile_export.recipes import read_recipe, within
     from bertmobile_export.targets import get_target, target_names
 
-    request = Request(recipe=read_recipe(recipe), **options)
+    given = dict(options)
+    limit = given.pop("max_size")
+    request = Request(recipe=read_recipe(recipe), **given)
+    if limit:
+        request = replace(request, recipe=within(request.recipe, limit))
     if request.target != ALL:
         return [request]
     requests = []
@@ -258,6 +299,7 @@ def _agreement_document(agreement: "Agreement") -> dict[str, Any]:
 def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     from rich.console import Console
 
+    from bertmobile_export.cli.budget_table import budget_rows, budget_title
     from bertmobile_export.cli.console import print_table
     from bertmobile_export.cli.parity_table import (
         agreement_rows,
@@ -271,6 +313,10 @@ def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     first = results[0]
     title = str(first.bundle) if agreement is None else f"{first.plan.recipe.name}, {first.plan.task}"
     print_table(console, *comparison_rows(results, milliseconds), title=title)
+    for result in results:
+        if result.choices:
+            console.print()
+            print_table(console, *budget_rows(result), title=budget_title(result))
     for result in results:
         console.print()
         if agreement:

@@ -11,7 +11,7 @@ from bertmobile_export.recipes import WeightFormat
 
 # Scales that are tried, as parts of the one that reaches the largest weight. Clipping a few weights leaves
 # finer steps for all others; the fewer the levels, the more it pays.
-_PARTS = {8: (0.85, 1.0, 6), 6: (0.7, 1.0, 10)}
+_PARTS = {8: (0.9, 1.0, 3)}
 _PARTS_OF_FEW_LEVELS = (0.5, 1.1, 25)
 # float16's smallest number with full precision.
 SMALLEST_SCALE = 2.0**-14

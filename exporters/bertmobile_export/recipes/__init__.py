@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -52,6 +52,14 @@ class WeightFormat:
 
 
 @dataclass(frozen=True)
+class Budget:
+    """What a model file may take: so many bytes, or a share of the parameters' bytes in float32."""
+
+    max_bytes: int | None = None
+    share: float | None = None
+
+
+@dataclass(frozen=True)
 class Recipe:
     """A recipe as the schema ``recipe`` describes it."""
 
@@ -61,6 +69,8 @@ class Recipe:
     document: Mapping[str, Any]
     modules: Mapping[str, WeightFormat] = field(default_factory=dict)
     rounding: Literal["nearest", "compensated"] = "nearest"
+    budget: Budget | None = None
+    """With one, formats are still to be chosen."""
 
     def form(self, module: str) -> WeightFormat:
         """How the weights of a module of the network are stored: by its own name, or else by its group."""
@@ -92,6 +102,14 @@ def weight_group(module: str) -> str:
     if module.startswith("encoder.embeddings"):
         return "embeddings"
     return "head" if module.startswith("head") else "encoder"
+
+
+def within(recipe: Recipe, max_bytes: int) -> Recipe:
+    """A recipe with another budget, whose name says it in whole or tenths of megabytes."""
+    size = f"{max_bytes / 1e6:.1f}".removesuffix(".0").replace(".", "_")
+    name = f"{recipe.name}-{size}mb"
+    document = {**recipe.document, "name": name, "budget": {"max_bytes": max_bytes}}
+    return replace(recipe, name=name, budget=Budget(max_bytes=max_bytes), document=document)
 
 
 def recipe_names() -> list[str]:
@@ -135,6 +153,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
             "choose a name without -full-logits, -mediapipe, -portable, -ort, -ios and -seq"
         )
     weights = {group: WeightFormat(**form) for group, form in document["weights"].items()}
+    budget = Budget(**document["budget"]) if "budget" in document else None
     modules = {name: WeightFormat(**form) for name, form in document.get("modules", {}).items()}
     recipe = Recipe(
         document["name"],
@@ -143,6 +162,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
         document,
         modules,
         document.get("rounding", "nearest"),
+        budget,
     )
     if recipe.activations != "float" and not weights["encoder"].quantized:
         raise UsageError(

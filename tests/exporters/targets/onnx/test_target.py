@@ -75,4 +75,6 @@ def test_activations_are_equalised_where_the_recipe_quantizes_them(name: str) ->
     plan = onnx_plan("fill-mask", name)
     found = TARGET.quantized_activations(plan)
     shared = {"float": None, "dynamic": "tensor", "static": "static"}[plan.recipe.activations]
+    if plan.recipe.weights["encoder"].granularity == "block":
+        shared = None  # the kernel gives each block of a row a range of its own
     assert (found.range if found else None) == shared

@@ -1,0 +1,83 @@
+"""A recipe with a budget becomes one that names a format for each matrix."""
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bertmobile.errors import UsageError
+from bertmobile_export.plan import Plan
+from bertmobile_export.recipes import Recipe, WeightFormat
+from bertmobile_export.sizes import matrices, parameter_bytes
+from bertmobile_export.targets import Target
+
+if TYPE_CHECKING:
+    from bertmobile_export.budget.sensitivity import Choices
+
+# Predictions are this near to the bytes of a written file, or nearer.
+PREDICTED_WITHIN = 0.003
+
+
+def limit(plan: Plan) -> int | None:
+    """The bytes that the model file may have; None where the recipe sets no limit."""
+    budget = plan.recipe.budget
+    if budget is None:
+        return None
+    return budget.max_bytes or int((budget.share or 1) * parameter_bytes(plan))
+
+
+def narrowed(plan: Plan, target: Target) -> Plan:
+    """The plan with every matrix in the smallest format that the target offers.
+
+    Raises:
+        UsageError: even that is above the limit.
+    """
+    most = limit(plan)
+    if most is None:
+        return plan
+    modules = {}
+    for name, rows, columns in matrices(plan):
+        offered = target.formats(plan, name, rows, columns)
+        modules[name] = min(offered, key=partial(_bytes, plan, target, name))
+    narrow = replace(plan, recipe=replace(plan.recipe, modules=modules))
+    least = round(target.predict_bytes(narrow) * (1 + PREDICTED_WITHIN))
+    if least > most:
+        raise UsageError(
+            f"{plan.model} cannot be made as small as {most / 1e6:.1f} MB for {target.name}: with every "
+            f"matrix in its narrowest format it takes {least / 1e6:.1f} MB; "
+            f"give --max-size {_above(least)}MB or more"
+        )
+    return narrow
+
+
+def _bytes(plan: Plan, target: Target, name: str, form: WeightFormat) -> int:
+    recipe = replace(plan.recipe, modules={**plan.recipe.modules, name: form})
+    return target.predict_bytes(replace(plan, recipe=recipe))
+
+
+def _above(size: int) -> str:
+    """Megabytes, rounded up to a tenth."""
+    return f"{-(-size // 100_000) / 10:.1f}"
+
+
+def fit(plan: Plan, target: Target, choices: "Choices", reserve: float) -> Plan:
+    """The plan with the formats that lose least within its limit.
+
+    Args:
+        plan: with a budget.
+        target: offers the formats.
+        choices: what each costs and loses.
+        reserve: the share of the limit to leave free.
+    """
+    from bertmobile_export.budget.solve import best_within
+
+    least = target.predict_bytes(narrowed(plan, target))
+    chosen = best_within(choices, round((limit(plan) or 0) * (1 - reserve)) - least)
+    recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
+    return replace(plan, recipe=recipe)
+
+
+def resolved(recipe: Recipe, forms: dict[str, WeightFormat]) -> Recipe:
+    """The recipe without its budget and with a format for each matrix, as ``--recipe FILE`` replays it."""
+    document = {key: value for key, value in recipe.document.items() if key != "budget"}
+    document["modules"] = {name: form.document for name, form in forms.items()}
+    return replace(recipe, modules=forms, budget=None, document=document)
