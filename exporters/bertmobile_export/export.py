@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import BertMobileError, ParityError, UsageError
 from bertmobile.manifest import Verdict
-from bertmobile_export.budget.fit import fit, limit, narrowed
+from bertmobile_export.budget.fit import check_limit, fit, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
@@ -113,6 +113,7 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
             f"its matrices are called {', '.join(sorted(known)[:3])}, ..."
         )
     target.check(narrowed(plan, target))
+    check_limit(plan, target)
     return plan, target
 
 

@@ -1,7 +1,6 @@
 """A recipe with a budget becomes one that names a format for each matrix."""
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from bertmobile.errors import UsageError
@@ -26,32 +25,29 @@ def limit(plan: Plan) -> int | None:
 
 
 def narrowed(plan: Plan, target: Target) -> Plan:
-    """The plan with every matrix in the smallest format that the target offers.
+    """A plan with a budget with every matrix in the smallest format that the target offers."""
+    if plan.recipe.budget is None:
+        return plan
+    modules = {name: target.formats(plan, name, *shape)[0] for name, *shape in matrices(plan)}
+    return replace(plan, recipe=replace(plan.recipe, modules=modules))
+
+
+def check_limit(plan: Plan, target: Target) -> None:
+    """Refuse a limit that no formats keep.
 
     Raises:
-        UsageError: even that is above the limit.
+        UsageError: names the least that can be kept.
     """
     most = limit(plan)
     if most is None:
-        return plan
-    modules = {}
-    for name, rows, columns in matrices(plan):
-        offered = target.formats(plan, name, rows, columns)
-        modules[name] = min(offered, key=partial(_bytes, plan, target, name))
-    narrow = replace(plan, recipe=replace(plan.recipe, modules=modules))
-    least = round(target.predict_bytes(narrow) * (1 + PREDICTED_WITHIN))
+        return
+    least = round(target.predict_bytes(narrowed(plan, target)) * (1 + PREDICTED_WITHIN))
     if least > most:
         raise UsageError(
             f"{plan.model} cannot be made as small as {most / 1e6:.1f} MB for {target.name}: with every "
             f"matrix in its narrowest format it takes {least / 1e6:.1f} MB; "
             f"give --max-size {_above(least)}MB or more"
         )
-    return narrow
-
-
-def _bytes(plan: Plan, target: Target, name: str, form: WeightFormat) -> int:
-    recipe = replace(plan.recipe, modules={**plan.recipe.modules, name: form})
-    return target.predict_bytes(replace(plan, recipe=recipe))
 
 
 def _above(size: int) -> str:
@@ -68,10 +64,10 @@ def fit(plan: Plan, target: Target, choices: "Choices", reserve: float) -> Plan:
         choices: what each costs and loses.
         reserve: the share of the limit to leave free.
     """
-    from bertmobile_export.budget.solve import best_within
+    from bertmobile_export.budget.solve import Frontier
 
     least = target.predict_bytes(narrowed(plan, target))
-    chosen = best_within(choices, round((limit(plan) or 0) * (1 - reserve)) - least)
+    chosen = Frontier(choices).within(round((limit(plan) or 0) * (1 - reserve)) - least)
     recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
     return replace(plan, recipe=recipe)
 

@@ -13,8 +13,9 @@ from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
 from bertmobile_export.network.heads import FeatureExtractionHead, Rows
 from bertmobile_export.plan import Plan
 from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.moments import Moments, moments_of
 from bertmobile_export.quantization.rounding import round_compensated, round_to_nearest
-from bertmobile_export.quantization.states import States, embed, run_layer
+from bertmobile_export.quantization.states import States, choose, embed, run_layer
 from bertmobile_export.quantization.weights import matrices, require_finite
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import WORD_TABLE
@@ -57,10 +58,11 @@ def measure(
 ) -> dict[str, list[Choice]]:
     """The choices for each matrix of a network.
 
-    Each matrix is rounded alone to its narrowest format, and the network run on: that is how far what the
-    head reads moves. At other widths it moves by as much more or less as the matrix's own outputs do, whose
-    error follows from the moments of its inputs. Small errors of different matrices add up (HAWQ-V2, Dong et
-    al., 2019, https://arxiv.org/abs/1911.03852, ranks layers by the same second-order argument).
+    Each matrix is rounded alone to its finest format below 8 bits, and the network run on: that is how far
+    what the head reads moves. At other widths it moves by as much more or less as the matrix's own outputs
+    do, whose error follows from the moments of its inputs. Small errors of different matrices add up
+    (HAWQ-V2, Dong et al., 2019, https://arxiv.org/abs/1911.03852, ranks layers by the same second-order
+    argument).
 
     Args:
         plan: model and options.
@@ -74,18 +76,25 @@ def measure(
     """
     modules = dict(matrices(network))
     offered = {name: target.formats(plan, name, *module.weight.shape) for name, module in modules.items()}
+    tried = {name: _finest_narrow(forms) for name, forms in offered.items()}
     with torch.inference_mode(False), torch.no_grad(), one_thread_each():
         moments = _moments(network, embed(network, samples, MOMENT_TOKENS))
-        errors = _own_errors(modules, offered, moments)
-        moved = _moved(network, samples, offered, progress)
+        words = torch.cat([text["input_ids"][0] for text in choose(samples, RUN_TOKENS)])
+        errors = _own_errors(modules, offered, moments, words)
+        moved = _moved(network, samples, tried, moments, progress)
     choices = {}
-    for name, forms in offered.items():
-        run, *own = errors[name]
+    for name, own in errors.items():
+        each = moved[name] / own[tried[name]] if own[tried[name]] else 0.0
         choices[name] = [
-            Choice(form, _bytes(plan, target, name, form), moved[name] * error / run if run else 0.0)
-            for form, error in zip(forms, own, strict=True)
+            Choice(form, _bytes(plan, target, name, form), each * error) for form, error in own.items()
         ]
     return choices
+
+
+def _finest_narrow(forms: Sequence[WeightFormat]) -> WeightFormat:
+    """The finest format below 8 bits: large errors are cut off by normalisation, and would not add up."""
+    narrow = [form for form in forms if form.bits < 8]
+    return max(narrow, key=lambda form: (form.bits, -(form.block_size or 0)))
 
 
 def _bytes(plan: Plan, target: Target, name: str, form: WeightFormat) -> int:
@@ -93,47 +102,62 @@ def _bytes(plan: Plan, target: Target, name: str, form: WeightFormat) -> int:
     return target.predict_bytes(replace(plan, recipe=replace(plan.recipe, modules=modules)))
 
 
-def _moments(network: Network, states: list[States]) -> dict[str, Tensor]:
-    """The sum of the outer products of what each linear layer of the encoder reads, [inputs, inputs]."""
-    found = {}
+def _moments(network: Network, states: list[States]) -> dict[str, Moments]:
+    """Of what each linear layer of the encoder reads."""
+    found: dict[str, Moments] = {}
     for index, layer in enumerate(network.encoder.layers):
         assert isinstance(layer, Layer)
         states, inputs = run_layer(layer, states, [linears[0] for linears in LINEARS_BY_INPUT])
         for linears in LINEARS_BY_INPUT:
-            read = torch.cat(inputs[linears[0]])
-            for part in linears:
-                found[f"encoder.layers.{index}.{part}"] = read.T @ read
+            read = moments_of(inputs[linears[0]], inputs[linears[0]])
+            found |= {f"encoder.layers.{index}.{part}": read for part in linears}
     return found
 
 
 def _own_errors(
     modules: Mapping[str, nn.Embedding | nn.Linear],
     offered: Mapping[str, Sequence[WeightFormat]],
-    moments: Mapping[str, Tensor],
-) -> dict[str, list[float]]:
-    """The squared error of what a module returns for a row, at each of its formats.
+    moments: Mapping[str, Moments],
+    words: Tensor,
+) -> dict[str, dict[WeightFormat, float]]:
+    """The squared error of what a module returns for a row, at each of its formats; ``words`` are read."""
 
-    Before them that of the first format with each weight rounded by itself, which is what is run.
-    """
-
-    def errors(name: str) -> list[float]:
+    def errors(name: str) -> dict[WeightFormat, float]:
         weight, seen = require_finite(name, modules[name].weight), moments.get(name)
-        found = [_error(weight, offered[name][0], seen, compensated=False)]
-        return found + [_error(weight, form, seen, compensated=True) for form in offered[name]]
+        if name == WORD_TABLE:
+            return {form: _error_of_rows(weight, form, words) for form in offered[name]}
+        return {form: _error(weight, form, seen) for form in offered[name]}
 
     return dict(zip(offered, side_by_side(errors, offered), strict=True))
 
 
-def _error(weight: Tensor, form: WeightFormat, moments: Tensor | None, *, compensated: bool) -> float:
+def _error(weight: Tensor, form: WeightFormat, moments: Moments | None) -> float:
     # Rows are rounded independently of each other: a few of them show what all would lose.
     rows = _sample(weight, form, TABLE_ROWS if moments is None else LINEAR_ROWS)
-    grid = make_grid(rows, form)
-    if moments is None:
-        change = torch.from_numpy(round_to_nearest(rows, grid).values()) - rows
-        return float(change.square().sum()) / len(rows)
-    matrix = round_compensated(rows, moments, grid) if compensated else round_to_nearest(rows, grid)
-    change = torch.from_numpy(matrix.values()) - rows
-    return float(((change @ moments) * change).sum()) / len(rows)
+    change = _rounded(rows, form, moments) - rows
+    seen = change if moments is None else change @ moments.squares
+    return float((seen * change).sum()) / len(rows)
+
+
+def _error_of_rows(weight: Tensor, form: WeightFormat, words: Tensor) -> float:
+    """As :func:`_error`, of the rows that texts read: frequent words have weights unlike those of others."""
+    used, counts = torch.unique(words, return_counts=True)
+    rows = torch.cat([weight[used], _sample(weight, form, TABLE_ROWS)])
+    if form.granularity == "palette":  # they are for groups of equally many rows
+        rows = rows[: len(rows) // (form.block_size or 1) * (form.block_size or 1)]
+    change = (_rounded(rows, form, None) - rows)[: len(used)]
+    return float((change.square().sum(dim=1) * counts).sum() / counts.sum())
+
+
+def _rounded(weight: Tensor, form: WeightFormat, moments: Moments | None) -> Tensor:
+    """What the codes of ``weight`` [rows, columns] would stand for."""
+    grid = make_grid(weight, form)
+    matrix = (
+        round_to_nearest(weight, grid)
+        if moments is None
+        else round_compensated(weight, moments.squares, grid, sweeps=0)
+    )
+    return torch.from_numpy(matrix.values())
 
 
 def _sample(weight: Tensor, form: WeightFormat, count: int) -> Tensor:
@@ -149,10 +173,11 @@ def _sample(weight: Tensor, form: WeightFormat, count: int) -> Tensor:
 def _moved(
     network: Network,
     samples: Sequence[Mapping[str, NDArray[np.int64]]],
-    offered: Mapping[str, Sequence[WeightFormat]],
+    tried: Mapping[str, WeightFormat],
+    moments: Mapping[str, Moments],
     progress: Progress,
 ) -> dict[str, float]:
-    """How far what the head reads moves with each matrix in its narrowest format, as a part of itself."""
+    """How far what the head reads moves with each matrix alone in the format tried, as a part of itself."""
     layers = [layer for layer in network.encoder.layers if isinstance(layer, Layer)]
     before = [embed(network, samples, RUN_TOKENS)]
     for layer in layers:
@@ -163,12 +188,15 @@ def _moved(
     done = 0
     for name, module in matrices(network):
         weight = module.weight
-        form = offered[name][0]
-        changed = torch.from_numpy(round_to_nearest(weight, make_grid(weight, form)).values())
+        seen = moments.get(name)
+        changed = _rounded(weight, tried[name], seen)
         if name.startswith("head."):
             moved[name] = _distance(changed, weight)
             continue
         module.weight = nn.Parameter(changed, requires_grad=False)
+        bias = module.bias if isinstance(module, nn.Linear) else None
+        if bias is not None and seen is not None:  # as quantize_weights does
+            module.bias = nn.Parameter(bias + (weight - changed) @ seen.found, requires_grad=False)
         try:
             if name.startswith("encoder.embeddings."):
                 states = embed(network, samples, RUN_TOKENS)
@@ -181,10 +209,12 @@ def _moved(
             moved[name] = _distance(_read(network, states), exact)
         finally:
             module.weight = weight
+            if isinstance(module, nn.Linear):
+                module.bias = bias  # type: ignore[assignment]  # None where there was none
         if name == WORD_TABLE and network.takes_mask_positions:
             moved[name] += _distance(changed, weight)  # as the decoder
         done += 1
-        progress(done, len(offered))
+        progress(done, len(tried))
     return moved
 
 

@@ -1,11 +1,15 @@
-"""Formats for matrices under a limit of bytes: a knapsack with several choices for each thing."""
+"""Formats for matrices under a limit: a knapsack with several choices for each thing."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Iterator, Mapping
+
+import numpy as np
 
 from bertmobile_export.budget.sensitivity import Choice, Choices
 
 Assignment = Mapping[str, Choice]
+# Into how many parts bytes are divided, from the smallest assignment to the one that loses least.
+UNITS = 50_000
+STEPS = 24
 
 
 def smallest(choices: Choices) -> dict[str, Choice]:
@@ -27,61 +31,55 @@ def loss(assignment: Assignment) -> float:
     return sum(choice.loss for choice in assignment.values())
 
 
-def path(choices: Choices) -> Iterator[dict[str, Choice]]:
-    """Assignments from the smallest to the one that loses least, each with one matrix wider than before.
+class Frontier:
+    """The assignments that lose least for their bytes.
 
-    Each step is the one that wins most for each byte. Of a matrix's formats only those on the lower convex
-    hull of loss over bytes take part, so that a step never waits for one that follows it (the greedy solution
-    of the linear relaxation; Kellerer, Pferschy and Pisinger, Knapsack Problems, 2004, chapter 11).
+    Found by dynamic programming over bytes (Dudzinski and Walukiewicz, 1987,
+    https://doi.org/10.1016/0377-2217(87)90165-2, section 4), each format's rounded up to one of ``UNITS``
+    parts of the whole range: limits are kept, and what is left of one is less than a part for each matrix.
+
+    Args:
+        choices: for each matrix.
     """
-    assignment = smallest(choices)
-    yield dict(assignment)
-    for name, choice in _steps(choices):
-        assignment[name] = choice
-        yield dict(assignment)
 
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        finest = {name: min(offered, key=lambda choice: choice.loss) for name, offered in choices.items()}
+        self._unit = max(-(-size(finest, choices) // UNITS), 1)
+        least = smallest(choices)
+        self._costs = {
+            name: [-(-(choice.bytes - least[name].bytes) // self._unit) for choice in offered]
+            for name, offered in choices.items()
+        }
+        width = sum(self._costs[name][choices[name].index(choice)] for name, choice in finest.items()) + 1
+        self._losses = np.zeros(width)
+        self._chosen = {}
+        for name, offered in choices.items():
+            rows = np.full((len(offered), width), np.inf)
+            for row, cost, choice in zip(rows, self._costs[name], offered, strict=True):
+                if cost < width:
+                    row[cost:] = self._losses[: width - cost] + choice.loss
+            self._chosen[name] = rows.argmin(axis=0)
+            self._losses = rows.min(axis=0)
 
-def best_within(choices: Choices, extra: int) -> dict[str, Choice]:
-    """The path's steps in order as long as they fit into ``extra`` bytes; one that does not is left out."""
-    assignment = smallest(choices)
-    left = extra
-    full: set[str] = set()
-    for name, choice in _steps(choices):
-        cost = choice.bytes - assignment[name].bytes
-        if name in full or cost > left:
-            full.add(name)  # later steps of the same matrix build on this one
-            continue
-        assignment[name] = choice
-        left -= cost
-    return assignment
+    def within(self, extra: int) -> dict[str, Choice]:
+        """The assignment that loses least with at most ``extra`` bytes, 0 or more, above the smallest."""
+        return self._at(min(extra // self._unit, len(self._losses) - 1))
 
+    def losing(self, most: float) -> dict[str, Choice] | None:
+        """The smallest assignment that loses no more than ``most``; None where every one loses more."""
+        (fitting,) = np.nonzero(self._losses <= most)
+        return self._at(int(fitting[0])) if len(fitting) else None
 
-def _steps(choices: Choices) -> list[tuple[str, Choice]]:
-    """Matrix and wider format, most won for each byte first."""
-    steps = []
-    for name, offered in choices.items():
-        hull = _hull(offered)
-        for narrow, wide in pairwise(hull):
-            rate = (narrow.loss - wide.loss) / (wide.bytes - narrow.bytes)
-            steps.append((rate, name, wide))
-    steps.sort(key=lambda step: (-step[0], step[1], step[2].bytes))
-    return [(name, wide) for _, name, wide in steps]
+    def path(self) -> Iterator[dict[str, Choice]]:
+        """From the smallest assignment to the one that loses least, in ``STEPS`` of equally many bytes."""
+        for place in np.linspace(0, len(self._losses) - 1, STEPS):
+            yield self._at(int(place))
 
-
-def _hull(offered: Sequence[Choice]) -> list[Choice]:
-    """The lower convex hull of loss over bytes, from the smallest choice on."""
-    hull: list[Choice] = []
-    for choice in sorted(offered, key=lambda choice: (choice.bytes, choice.loss)):
-        if hull and choice.loss >= hull[-1].loss:
-            continue
-        while len(hull) > 1 and _above(hull[-2], hull[-1], choice):
-            hull.pop()
-        hull.append(choice)
-    return hull
-
-
-def _above(left: Choice, middle: Choice, right: Choice) -> bool:
-    """Whether ``middle`` lies on or above the line from ``left`` to ``right``."""
-    return (middle.loss - left.loss) * (right.bytes - left.bytes) >= (right.loss - left.loss) * (
-        middle.bytes - left.bytes
-    )
+    def _at(self, place: int) -> dict[str, Choice]:
+        assignment = {}
+        for name in reversed(self._chosen):
+            index = int(self._chosen[name][place])
+            assignment[name] = self.choices[name][index]
+            place -= self._costs[name][index]
+        return {name: assignment[name] for name in self.choices}

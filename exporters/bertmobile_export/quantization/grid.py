@@ -15,8 +15,15 @@ _PARTS = {8: (0.9, 1.0, 3)}
 _PARTS_OF_FEW_LEVELS = (0.5, 1.1, 25)
 # float16's smallest number with full precision.
 SMALLEST_SCALE = 2.0**-14
+# Of a row of zeros whose palette has no zero: float16's smallest number.
+NO_SCALE = 2.0**-24
 # Lloyd's iterations for a palette; later ones move its values by less than float16 can tell.
 PALETTE_ROUNDS = 12
+HISTOGRAM_CELLS = 4_096
+# Palette and scales in turn, and from how many rows.
+SCALE_ROUNDS = 3
+PALETTE_ROWS = 1_024
+FAR_ROWS = 128
 
 
 class Grid(ABC):
@@ -53,6 +60,20 @@ class Grid(ABC):
     @abstractmethod
     def values(self, first: int, codes: Tensor) -> Tensor:
         """What ``codes`` [rows, n] stand for there."""
+
+    def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
+        """Fit the levels of the block at ``first`` to its codes, where that can be done alone.
+
+        Args:
+            first: the block's first column.
+            codes: [rows, n], the block's.
+            slope: float32 [rows, n], half of the error's slope along each value.
+            moments: float32 [n, n], half of its curvature.
+
+        Returns:
+            What the codes stand for now, float32 [rows, n].
+        """
+        return self.values(first, codes)
 
     @abstractmethod
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
@@ -119,6 +140,15 @@ class UniformGrid(Grid):
     def values(self, first: int, codes: Tensor) -> Tensor:
         return codes * self._scale(first)
 
+    def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
+        if self.form.granularity == "block":  # others are pinned to their largest weight
+            change = -(slope * codes).sum(dim=1) / ((codes @ moments) * codes).sum(dim=1)
+            scale = self._scale(first)[:, 0]
+            found = scale + change
+            found = self._stored(torch.where(torch.isfinite(found) & (found > 0), found, scale))
+            self.scales[:, first // self.width] = found
+        return self.values(first, codes)
+
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
         return QuantizedMatrix(self.form, codes.to(torch.int8).numpy(), self.scales.numpy())
 
@@ -153,22 +183,23 @@ class AffineGrid(Grid):
 class PaletteGrid(Grid):
     """Values of its own for each group of rows, found by k-means in one dimension.
 
-    Lloyd's algorithm (Lloyd, 1982, https://doi.org/10.1109/TIT.1982.1056489) from equally filled cells.
+    Lloyd's algorithm (Lloyd, 1982, https://doi.org/10.1109/TIT.1982.1056489).
     """
 
     def __init__(self, weight: Tensor, form: WeightFormat) -> None:
         super().__init__(weight, form)
-        assert form.block_size is not None
-        self._groups = self.rows // form.block_size
+        self._groups = self.rows // (form.block_size or self.rows)
+        self._scales = torch.ones(self.rows, 1)
 
     def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
+        mass = importance.expand(len(weight), -1)
+        self._palettes = self._fitted(weight, mass).to(torch.float16).to(torch.float32)
+
+    def _fitted(self, weight: Tensor, mass: Tensor) -> Tensor:
+        """Palettes [groups, entries] for weights whose squared errors count as much as ``mass``."""
         entries = 2**self.form.bits
-        values = weight.reshape(self._groups, -1)
-        mass = importance.expand(len(weight), -1).reshape(self._groups, -1)
-        cells = torch.linspace(0, 1, 2 * entries + 1)[1::2]
-        # Of a large group a sample: its quantiles are only where the search begins.
-        sample = values[:, :: -(-values.shape[1] // 4096)]
-        palette = torch.quantile(sample, cells, dim=1).T.contiguous()
+        values, mass = weight.reshape(self._groups, -1), mass.reshape(self._groups, -1)
+        palette = _spread(values, mass, entries)
         for _ in range(PALETTE_ROUNDS):
             index = _nearest(palette, values)
             weights = torch.zeros_like(palette).scatter_add_(1, index, mass)
@@ -176,20 +207,78 @@ class PaletteGrid(Grid):
             # A value that nothing is nearest to stays where it is.
             palette = torch.where(weights > 0, sums / weights, palette)
             palette = palette.sort(dim=1).values
-        self._palettes = palette.to(torch.float16).to(torch.float32)
+        return palette
 
     def codes(self, first: int, weight: Tensor) -> Tensor:
-        values = weight.reshape(self._groups, -1)
+        values = (weight / self._scales).reshape(self._groups, -1)
         return _nearest(self._palettes, values).reshape(weight.shape)
 
     def values(self, first: int, codes: Tensor) -> Tensor:
-        return self._palettes.gather(1, codes.reshape(self._groups, -1).long()).reshape(codes.shape)
+        values = self._palettes.gather(1, codes.reshape(self._groups, -1).long()).reshape(codes.shape)
+        return values * self._scales
 
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
-        scales = np.ones((self.rows, 1), np.float32)
         return QuantizedMatrix(
-            self.form, codes.to(torch.uint8).numpy(), scales, palettes=self._palettes.numpy()
+            self.form, codes.to(torch.uint8).numpy(), self._scales.numpy(), palettes=self._palettes.numpy()
         )
+
+
+class ScaledPaletteGrid(PaletteGrid):
+    """One palette for the matrix, and a scale for each row that brings it to the palette's size."""
+
+    def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
+        sizes = weight.square().mean(dim=1, keepdim=True).sqrt_()
+        sizes = torch.where(sizes > 0, sizes, 1.0)
+        # Most rows of one size spread alike, and some show what all need. Those that reach far beyond their size
+        # are others: in a table of words, the most frequent ones.
+        order = (weight.abs().amax(dim=1, keepdim=True) / sizes)[:, 0].argsort(stable=True)
+        usual = order[:: -(-len(order) // PALETTE_ROWS)]
+        chosen = torch.cat([usual, order[-FAR_ROWS:]])
+        some, size = weight[chosen], sizes[chosen]
+        mass = importance.expand(len(some), -1)
+        for _ in range(SCALE_ROUNDS):
+            self._palettes = self._fitted(some / size, mass * size.square())
+            size = self._scaled(some, size, importance)
+        # The outermost value is 1, so that a scale says what a row can hold.
+        reach = self._palettes.abs().amax()
+        self._palettes = (self._palettes / reach).to(torch.float16).to(torch.float32)
+        largest = weight.abs().amax(dim=1, keepdim=True)
+        best = least = torch.full((len(weight), 1), torch.inf)
+        for scales in (sizes * reach, torch.where(largest > 0, largest, 1.0)):
+            for _ in range(SCALE_ROUNDS):
+                scales = self._scaled(weight, scales, importance)
+            scales = scales.clamp(SMALLEST_SCALE, 2.0**15).to(torch.float16).to(torch.float32)
+            error = (self._nearest_values(weight, scales) * scales - weight).square_() @ importance
+            better = error.unsqueeze(1) < least
+            best, least = torch.where(better, scales, best), torch.where(better, error.unsqueeze(1), least)
+        self._scales = torch.where(largest > 0, best, NO_SCALE)
+
+    def _nearest_values(self, weight: Tensor, scales: Tensor) -> Tensor:
+        """Of the palette for ``weight / scales``, [rows, columns]."""
+        index = _nearest(self._palettes, (weight / scales).reshape(1, -1))
+        return self._palettes[0][index].reshape(weight.shape)
+
+    def _scaled(self, weight: Tensor, scales: Tensor, importance: Tensor) -> Tensor:
+        """The scales of least squared error for the values that are nearest with ``scales``, [rows, 1]."""
+        values = self._nearest_values(weight, scales)
+        found = ((values * weight) @ importance) / (values.square() @ importance)
+        found = found.unsqueeze(1)
+        return torch.where(torch.isfinite(found) & (found > 0), found, scales)
+
+
+def _spread(values: Tensor, mass: Tensor, entries: int) -> Tensor:
+    """Where the search for palettes begins, [groups, entries], ascending.
+
+    Many levels lose least when they lie as densely as the cube root of what is to be told apart (Panter and
+    Dite, 1951, https://doi.org/10.1109/JRPROC.1951.230419): few large weights get levels, too.
+    """
+    low, high = values.amin(dim=1, keepdim=True), values.amax(dim=1, keepdim=True)
+    width = ((high - low) / HISTOGRAM_CELLS).clamp(min=torch.finfo(values.dtype).tiny)
+    cell = ((values - low) / width).long().clamp_(max=HISTOGRAM_CELLS - 1)
+    density = torch.zeros(len(values), HISTOGRAM_CELLS).scatter_add_(1, cell, mass)
+    reached = density.pow_(1 / 3).cumsum_(dim=1)
+    wanted = torch.linspace(0, 1, 2 * entries + 1)[1::2] * reached[:, -1:]
+    return low + (torch.searchsorted(reached, wanted.contiguous()) + 0.5) * width
 
 
 def _nearest(palette: Tensor, values: Tensor) -> Tensor:
@@ -208,6 +297,8 @@ def make_grid(weight: Tensor, form: WeightFormat, *, affine: bool = False) -> Gr
     """
     if form.granularity == "palette":
         return PaletteGrid(weight, form)
+    if form.granularity == "scaled-palette":
+        return ScaledPaletteGrid(weight, form)
     if affine and form.bits == 8 and form.granularity in ("channel", "tensor"):
         return AffineGrid(weight, form)
     return UniformGrid(weight, form)

@@ -10,14 +10,14 @@ from bertmobile_export.recipes import WeightFormat
 
 @dataclass(frozen=True)
 class QuantizedMatrix:
-    """A matrix of codes: ``scales * (codes - zeros)``, or entries of a palette.
+    """A matrix of codes: ``scales * (codes - zeros)``, or entries of a palette, maybe times ``scales``.
 
     Attributes:
         form: bits and what shares a scale.
         codes: int8 [rows, columns], signed; with palettes uint8 [rows, columns], indices.
         scales: float32 [rows, blocks], the last block maybe shorter than the others; one block where a row or
-            the matrix shares a scale. Those of blocks are exact in bfloat16 and in float16. Without meaning
-            where there are palettes.
+            the matrix shares a scale. Those of blocks are exact in bfloat16 and in float16, those of palettes
+            in float16 (1 where a palette has none).
         zeros: int8 [rows], or None where codes lie around zero.
         palettes: float32 [groups, 2**bits], ascending, exact in float16, for groups of equally many rows.
     """
@@ -33,8 +33,9 @@ class QuantizedMatrix:
         if self.palettes is not None:
             groups, entries = self.palettes.shape
             first = np.repeat(np.arange(groups) * entries, len(self.codes) // groups)
-            values: NDArray[np.float32] = self.palettes.reshape(-1)[self.codes + first[:, np.newaxis]]
-            return values
+            looked_up: NDArray[np.float32] = self.palettes.reshape(-1)[self.codes + first[:, np.newaxis]]
+            looked_up *= self.scales
+            return looked_up
         values = self.codes.astype(np.float32)
         if self.zeros is not None:
             values -= self.zeros[:, np.newaxis]

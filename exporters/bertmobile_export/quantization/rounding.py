@@ -8,9 +8,11 @@ from bertmobile_export.quantization.matrix import QuantizedMatrix
 
 # Added to the diagonal, as a part of its mean: inputs that a sample shows moving together only by chance
 # would be trusted to cancel each other's errors.
-DAMPING = 0.03
+DAMPING = 0.1
 # Columns whose errors are spread at once.
 _BATCH = 128
+# Of coordinate descent; later ones win less than 1 % of the error.
+SWEEPS = 3
 
 
 def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedMatrix:
@@ -28,18 +30,24 @@ def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedMatrix:
     return grid.matrix(codes)
 
 
-def round_compensated(weight: Tensor, moments: Tensor, grid: Grid) -> QuantizedMatrix:
+def round_compensated(
+    weight: Tensor, moments: Tensor, grid: Grid, *, sweeps: int = SWEEPS
+) -> QuantizedMatrix:
     """Round column by column; the columns that are left make up for the error so far.
 
     GPTQ (Frantar et al., 2022, https://arxiv.org/abs/2210.17323), after Optimal Brain Surgeon (Hassibi and
-    Stork, 1992): what a linear layer returns for inputs like those seen changes as little as can be.
+    Stork, 1992): what a linear layer returns for inputs like those seen changes as little as can be. Then
+    each weight is rounded again, given all others, and each scale fitted again to its codes, a few times over
+    (coordinate descent, as in QuantEase, Behdin et al., 2023, https://arxiv.org/abs/2309.01885).
 
     Args:
         weight: float32 [rows, columns].
         moments: float32 [columns, columns], the sum of the inputs' outer products.
         grid: its levels, not fitted yet.
+        sweeps: of coordinate descent.
     """
-    weight, columns = weight.clone(), weight.shape[1]
+    exact, weight, columns = weight, weight.clone(), weight.shape[1]
+    moments = damped(moments.double())
     inverse = _inverse_factor(moments)
     importance = inverse.diagonal() ** -2
     codes = torch.empty_like(weight)
@@ -62,7 +70,36 @@ def round_compensated(weight: Tensor, moments: Tensor, grid: Grid) -> QuantizedM
             weight[:, column + 1 : stop] -= error * inverse[column, column + 1 : stop]
             errors[:, column - start : column - start + 1] = error
         weight[:, stop:] -= errors @ inverse[start:stop, stop:]
+    for _ in range(sweeps):
+        _round_again(exact, moments.float(), grid, codes)
     return grid.matrix(codes)
+
+
+def _round_again(weight: Tensor, moments: Tensor, grid: Grid, codes: Tensor) -> None:
+    """One round of coordinate descent on the squared error of the outputs, in ``codes`` and the grid's scales."""
+    columns = weight.shape[1]
+    width = min(grid.width, columns)
+    values = torch.cat([grid.values(i, codes[:, i : i + width]) for i in range(0, columns, width)], dim=1)
+    slope = (values - weight) @ moments
+    for first in range(0, columns, width):
+        block = slice(first, min(first + width, columns))
+        changed = grid.refit(first, codes[:, block], slope[:, block], moments[block, block])
+        slope += (changed - values[:, block]) @ moments[block]
+        values[:, block] = changed
+    own = moments.diagonal()
+    step = min(width, _BATCH)
+    for start in range(0, columns, step):
+        block = slice(start, min(start + step, columns))
+        inner, change = slope[:, block].clone(), torch.zeros_like(slope[:, block])
+        for place, column in enumerate(range(start, block.stop)):
+            now = values[:, column : column + 1]
+            found = grid.codes(column, now - inner[:, place : place + 1] / own[column])
+            moved = grid.values(column, found) - now
+            codes[:, column : column + 1] = found
+            change[:, place : place + 1] = moved
+            inner += moved * moments[column, block]
+        values[:, block] += change
+        slope += change @ moments[block]
 
 
 def damped(moments: Tensor) -> Tensor:
@@ -74,7 +111,7 @@ def damped(moments: Tensor) -> Tensor:
 
 
 def _inverse_factor(moments: Tensor) -> Tensor:
-    """The upper Cholesky factor of the inverse of the damped moments."""
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped(moments.double())))
+    """The upper Cholesky factor of the inverse."""
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(moments))
     factor: Tensor = torch.linalg.cholesky(inverse, upper=True).float()
     return factor

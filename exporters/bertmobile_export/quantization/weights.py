@@ -1,7 +1,7 @@
 """A network's weights to codes, layer by layer."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
 from bertmobile_export.quantization.grid import make_grid
 from bertmobile_export.quantization.matrix import QuantizedMatrix
+from bertmobile_export.quantization.moments import moments_of
 from bertmobile_export.quantization.rounding import damped, round_compensated, round_to_nearest
 from bertmobile_export.quantization.states import States, embed, inputs_of, run_layer
 from bertmobile_export.recipes import Recipe, WeightFormat
@@ -39,7 +40,9 @@ def quantize_weights(
     quantized so far, and what these have already lost is won back as far as a change of the weights can:
     the rounding starts from the weights that return, for the inputs as they are now, most nearly what the
     float32 layer returned for the exact ones (as in GPTAQ, Li et al., 2025,
-    https://arxiv.org/abs/2504.02692).
+    https://arxiv.org/abs/2504.02692). Biases, which no recipe quantizes, take over what moves the mean
+    (empirical bias correction, Nagel et al., 2019, https://arxiv.org/abs/1906.04721), so that the weights
+    only answer for what varies.
 
     Args:
         network: in float32; matrices that change get tensors of their own.
@@ -137,30 +140,15 @@ def _quantize_layer(
         forms = {part: recipe.form(f"{name}.{part}") for part in linears}
         if not any(form.quantized for form in forms.values()):
             continue
-        moments, drift = _moments(exact[linears[0]], inputs_of(layer, linears[0], states))
+        moments = moments_of(exact[linears[0]], inputs_of(layer, linears[0], states))
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
-        solved = torch.linalg.solve(damped(moments.double()), drift.double()).float()
-
-        def rounded(part: str, moments: Tensor = moments, solved: Tensor = solved) -> QuantizedMatrix:
-            weight = require_finite(f"{name}.{part}", getattr(layer, part).weight)
-            grid = make_grid(weight, recipe.form(f"{name}.{part}"), affine=affine)
-            return round_compensated(weight + (solved @ weight.T).T, moments, grid)
-
-        parts = [part for part, form in forms.items() if form.quantized]
+        solved = torch.linalg.solve(damped(moments.squares.double()), moments.drift.double()).float()
         # One after the other: the loop over columns is Python's, and threads would take it from each other.
-        for part in parts:
-            _take(network, f"{name}.{part}", getattr(layer, part), rounded(part))
-
-
-def _moments(exact: Sequence[Tensor], inputs: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
-    """Sums over all tokens, [inputs, inputs] float32.
-
-    Returns:
-        The outer products of what a linear layer reads now, and of that with how far it is from the exact.
-    """
-    size = exact[0].shape[1]
-    moments, drift = torch.zeros(size, size), torch.zeros(size, size)
-    for wanted, found in zip(exact, inputs, strict=True):
-        moments.addmm_(found.T, found)
-        drift.addmm_(found.T, wanted - found)
-    return moments, drift
+        for part in [part for part, form in forms.items() if form.quantized]:
+            linear = getattr(layer, part)
+            weight = require_finite(f"{name}.{part}", linear.weight)
+            grid = make_grid(weight, forms[part], affine=affine)
+            matrix = round_compensated(weight + (solved @ weight.T).T, moments.squares, grid)
+            _take(network, f"{name}.{part}", linear, matrix)
+            bias = linear.bias + weight @ moments.wanted - linear.weight @ moments.found
+            linear.bias = nn.Parameter(bias, requires_grad=False)

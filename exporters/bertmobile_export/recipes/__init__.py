@@ -15,7 +15,7 @@ from bertmobile.schemas import validate
 _OPTION_SUFFIX = re.compile(r"-(full-logits|mediapipe|portable|ort|ios\d|seq\d)")
 
 
-Granularity = Literal["tensor", "channel", "block", "palette"]
+Granularity = Literal["tensor", "channel", "block", "palette", "scaled-palette"]
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,8 @@ class WeightFormat:
     Attributes:
         bits: of each weight.
         granularity: what shares a scale: the matrix, a row, or a block of a row. With ``palette`` codes have
-            no scale; they are indices into a table of values.
+            no scale; they are indices into a table of values. With ``scaled-palette`` there is one such table
+            for the matrix, and a scale for each row.
         block_size: columns of a block, or rows that share a palette.
     """
 
@@ -39,9 +40,9 @@ class WeightFormat:
 
     @property
     def label(self) -> str:
-        """Short, for tables: ``8``, ``4 b32``, ``6 p16``."""
+        """Short, for tables: ``8``, ``4 b32``, ``6 p16``, ``6 p`` with a scale for each row."""
         if self.block_size is None:
-            return str(self.bits)
+            return f"{self.bits} p" if self.granularity == "scaled-palette" else str(self.bits)
         return f"{self.bits} {'p' if self.granularity == 'palette' else 'b'}{self.block_size}"
 
     @property

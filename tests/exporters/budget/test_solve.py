@@ -1,4 +1,4 @@
-"""The solver keeps within its limit, and no single exchange that it could afford would lose less."""
+"""The solver keeps within its limit, and no assignment that keeps it loses clearly less."""
 
 from itertools import pairwise, product
 
@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bertmobile_export.budget.sensitivity import Choice
-from bertmobile_export.budget.solve import best_within, loss, path, size, smallest
+from bertmobile_export.budget.solve import STEPS, UNITS, Frontier, loss, size, smallest
 from bertmobile_export.recipes import WeightFormat
 
 OFFERED = st.lists(
@@ -15,46 +15,60 @@ OFFERED = st.lists(
 CHOICES = st.dictionaries(st.sampled_from("abcd"), OFFERED, min_size=1, max_size=4)
 
 
+def every(choices: dict[str, list[Choice]]) -> list[dict[str, Choice]]:
+    return [dict(zip(choices, chosen, strict=True)) for chosen in product(*choices.values())]
+
+
 @settings(deadline=None, max_examples=200)
 @given(choices=CHOICES, extra=st.integers(0, 150))
-def test_the_limit_is_kept_and_every_choice_is_one_that_is_offered(
+def test_of_all_assignments_within_a_limit_the_one_that_loses_least_is_found(
     choices: dict[str, list[Choice]], extra: int
 ) -> None:
-    found = best_within(choices, extra)
+    found = Frontier(choices).within(extra)
     assert size(found, choices) <= extra
     assert all(choice in choices[name] for name, choice in found.items())
-    assert loss(found) <= loss(smallest(choices)) + 1e-12
+    best = min(loss(each) for each in every(choices) if size(each, choices) <= extra)
+    assert loss(found) <= best + 1e-12
 
 
-@settings(deadline=None, max_examples=100)
-@given(choices=CHOICES, extra=st.integers(0, 150))
-def test_what_is_lost_above_the_optimum_is_less_than_one_matrix_can_win(
-    choices: dict[str, list[Choice]], extra: int
+@settings(deadline=None, max_examples=200)
+@given(choices=CHOICES, most=st.floats(0, 4, allow_nan=False))
+def test_of_all_assignments_that_lose_little_enough_the_smallest_is_found(
+    choices: dict[str, list[Choice]], most: float
 ) -> None:
-    every = (dict(zip(choices, chosen, strict=True)) for chosen in product(*choices.values()))
-    best = min(loss(each) for each in every if size(each, choices) <= extra)
-    spread = max(
-        max(choice.loss for choice in offered) - min(choice.loss for choice in offered)
-        for offered in choices.values()
-    )
-    assert loss(best_within(choices, extra)) <= best + spread + 1e-12
+    found = Frontier(choices).losing(most)
+    fitting = [size(each, choices) for each in every(choices) if loss(each) <= most - 1e-12]
+    if found is None:
+        assert not fitting
+    else:
+        assert loss(found) <= most + 1e-12
+        assert not fitting or size(found, choices) <= min(fitting)
+
+
+@settings(deadline=None, max_examples=50)
+@given(choices=CHOICES, factor=st.integers(1, 10**7), share=st.floats(0, 1))
+def test_large_files_keep_their_limits_too_and_leave_little_of_them(
+    choices: dict[str, list[Choice]], factor: int, share: float
+) -> None:
+    large = {
+        name: [Choice(choice.form, choice.bytes * factor, choice.loss) for choice in offered]
+        for name, offered in choices.items()
+    }
+    whole = sum(max(choice.bytes for choice in offered) for offered in large.values())
+    extra = int(share * whole)
+    found = Frontier(large).within(extra)
+    assert size(found, large) <= extra
+    spared = extra - len(choices) * (whole // UNITS + 2)
+    fitting = [loss(each) for each in every(large) if size(each, large) <= spared]
+    assert not fitting or loss(found) <= min(fitting) + 1e-12
 
 
 @settings(deadline=None, max_examples=100)
 @given(choices=CHOICES)
-def test_the_path_grows_and_loses_less_with_each_step(choices: dict[str, list[Choice]]) -> None:
-    steps = list(path(choices))
-    sizes, losses = [size(step, choices) for step in steps], [loss(step) for step in steps]
-    assert sizes == sorted(set(sizes))
-    assert all(later < earlier + 1e-12 for earlier, later in pairwise(losses))
-    assert losses[-1] <= sum(min(choice.loss for choice in offered) for offered in choices.values()) + 1e-12
-
-
-def test_more_for_the_matrix_that_wins_most_for_a_byte() -> None:
-    narrow, wide = WeightFormat(4), WeightFormat(8)
-    choices = {
-        "cheap": [Choice(narrow, 10, 0.5), Choice(wide, 20, 0.1)],
-        "dear": [Choice(narrow, 100, 0.6), Choice(wide, 200, 0.0)],
-    }
-    found = best_within(choices, 50)
-    assert (found["cheap"].form, found["dear"].form) == (wide, narrow)
+def test_the_path_leads_from_the_smallest_to_what_loses_least(choices: dict[str, list[Choice]]) -> None:
+    steps = list(Frontier(choices).path())
+    assert len(steps) == STEPS
+    losses = [loss(step) for step in steps]
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(losses))
+    assert size(steps[0], choices) == 0 and loss(steps[0]) <= loss(smallest(choices)) + 1e-12
+    assert abs(losses[-1] - min(map(loss, every(choices)))) < 1e-12

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import ENUMERATED_LENGTHS_IOS, NEWEST_IOS, Plan
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.sizes import HALF_BYTES, POSITION_TABLE, matrices
+from bertmobile_export.sizes import POSITION_TABLE, matrices
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -25,12 +25,13 @@ FIRST_IOS = {
     **{("palette", bits): 16 for bits in (1, 2, 4, 6, 8)},
     ("palette", 3): 18,
     **{("block", bits): 18 for bits in (4, 8)},
+    **{("scaled-palette", bits): 18 for bits in (1, 2, 3, 4, 6, 8)},
 }
 SEVERAL_PALETTES_IOS = 18
-# What a budget chooses from. Palettes may take this part of the bytes of the codes.
+# What a budget chooses from.
 PALETTE_BITS = (2, 3, 4, 6)
-PALETTE_SHARE = 0.03
-BLOCKS = (64, 32)
+BLOCKS = (128, 64, 32)
+SMALL_TABLE_ROWS = 4
 
 
 class CoremlTarget:
@@ -82,18 +83,20 @@ class CoremlTarget:
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
         ios = plan.ios or NEWEST_IOS
-        several = ios >= SEVERAL_PALETTES_IOS and name != POSITION_TABLE
+        scaled = ios >= FIRST_IOS["scaled-palette", PALETTE_BITS[0]]
         palettes = [
-            WeightFormat(bits, "palette", _palette_rows(bits, rows, columns) if several else rows)
+            WeightFormat(bits, "scaled-palette") if scaled else WeightFormat(bits, "palette", rows)
             for bits in PALETTE_BITS
-            if ios >= FIRST_IOS["palette", bits]
+            if scaled or ios >= FIRST_IOS["palette", bits]
         ]
         blocks = [
             WeightFormat(4, "block", size)
             for size in BLOCKS
             if ios >= FIRST_IOS["block", 4] and columns % size == 0
         ]
-        return [*palettes, *blocks, WeightFormat(8)]
+        # Of a table of few rows each is read with every text, and half precision costs nothing.
+        small = [WeightFormat(16)] if rows <= SMALL_TABLE_ROWS else []
+        return [*palettes, *blocks, WeightFormat(8), *small]
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
@@ -115,15 +118,6 @@ class CoremlTarget:
         if plan.recipe.needs_ranges:
             ranges = calibrate.input_ranges(plan, ios, network, calibration, tokenizer)
         package.write(program.build(plan, ios, network, ranges), plan, ios, tokenizer, path)
-
-
-def _palette_rows(bits: int, rows: int, columns: int) -> int:
-    """The fewest rows, equally many in each group, whose palette is small beside their codes."""
-    for group in range(1, rows):
-        codes = group * columns * bits / 8
-        if rows % group == 0 and 2**bits * HALF_BYTES <= PALETTE_SHARE * codes:
-            return group
-    return rows
 
 
 def _check_form(plan: Plan, ios: int, name: str, rows: int, columns: int) -> None:

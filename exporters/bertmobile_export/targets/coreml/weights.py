@@ -55,9 +55,13 @@ def store_codes(name: str, matrix: QuantizedMatrix, dtype: Any, *, ios: int) -> 
         The matrix as a ``dtype`` value.
     """
     bits = matrix.form.bits
+    scales = _at_least_smallest(matrix.scales, dtype)
+    if matrix.form.granularity == "scaled-palette":
+        assert matrix.palettes is not None
+        data = _palettes(f"{name}_palette", matrix, matrix.palettes.astype(dtype), ios=ios)
+        return mb.constexpr_blockwise_shift_scale(data=data, scale=scales, name=name)
     if matrix.palettes is not None:
         return _palettes(name, matrix, matrix.palettes.astype(dtype), ios=ios)
-    scales = _at_least_smallest(matrix.scales, dtype)
     if bits == 4:
         data = matrix.codes.astype(types.np_int4_dtype)
         return mb.constexpr_blockwise_shift_scale(data=data, scale=scales, name=name)

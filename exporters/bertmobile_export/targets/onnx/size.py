@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
-from bertmobile_export.recipes import weight_group
+from bertmobile_export.recipes import WeightFormat, weight_group
 from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE, matrices, matrix_bytes, vectors
 
 # What protobuf can hold (https://protobuf.dev/programming-guides/proto-limits).
@@ -28,18 +28,10 @@ def predict_bytes(plan: Plan) -> int:
     """Size of the model file in bytes; within 3 % for models of a megabyte and more."""
     config, recipe = plan.config, plan.recipe
 
-    def stored(name: str, rows: int, columns: int) -> int:
-        form = recipe.form(name)
-        if form.granularity == "tensor":  # the file has a scale for each row all the same
-            form = replace(form, granularity="channel")
-        if form.block_size:  # the last block of a row is filled up
-            columns = -(-columns // form.block_size) * form.block_size
-        return matrix_bytes(form, rows, columns, SCALE_BYTES)
-
-    weights = sum(stored(*matrix) for matrix in matrices(plan))
+    weights = sum(stored_bytes(recipe.form(name), *shape) for name, *shape in matrices(plan))
     if plan.portable:  # only the positions that there are
         unused = config.max_position_embeddings - plan.lengths[0]
-        weights -= stored(POSITION_TABLE, unused, config.hidden_size)
+        weights -= stored_bytes(recipe.form(POSITION_TABLE), unused, config.hidden_size)
     half = plan.portable and all(form.bits == 16 for form in recipe.forms.values())
     nodes = MODEL_BYTES + config.num_hidden_layers * LAYER_BYTES[plan.portable, recipe.activations]
     return (
@@ -48,6 +40,15 @@ def predict_bytes(plan: Plan) -> int:
         + _activation_bytes(plan)
         + round(nodes * (ORT_FACTOR if plan.ort else 1))
     )
+
+
+def stored_bytes(form: WeightFormat, rows: int, columns: int) -> int:
+    """Bytes of a matrix in the file."""
+    if form.granularity == "tensor":  # the file has a scale for each row all the same
+        form = replace(form, granularity="channel")
+    if form.block_size:  # the last block of a row is filled up
+        columns = -(-columns // form.block_size) * form.block_size
+    return matrix_bytes(form, rows, columns, SCALE_BYTES)
 
 
 def blocks_only(plan: Plan) -> bool:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.targets.onnx.size import blocks_only, check_size, predict_bytes
+from bertmobile_export.targets.onnx.size import blocks_only, check_size, predict_bytes, stored_bytes
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 BITS = (8, 16, 32)
 BLOCK_BITS = (4, 8)
 SMALLEST_BLOCK = 16
+# What a budget chooses from.
+BLOCKS = (128, 64, 32)
 # Layers whose input rows are made equally large before one range is measured for all of them. What GELU
 # returns differs most from row to row; elsewhere the operators cost more than they gain.
 EVEN_ROWS = ("output",)
@@ -34,7 +36,7 @@ class OnnxTarget:
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe
         for group, form in recipe.forms.items():
-            if form.granularity == "palette":
+            if form.granularity in ("palette", "scaled-palette"):
                 raise UsageError(
                     f"ONNX has no palettes, which recipe {recipe.name} wants for {group}; "
                     "give the granularity block or channel"
@@ -103,7 +105,9 @@ class OnnxTarget:
         return False
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
-        return [*(WeightFormat(4, "block", size) for size in (128, 64, 32)), WeightFormat(8, "block", 128)]
+        narrow, wide = ([WeightFormat(bits, "block", size) for size in BLOCKS] for bits in BLOCK_BITS)
+        narrow.sort(key=lambda form: stored_bytes(form, rows, columns))
+        return [*narrow, min(wide, key=lambda form: stored_bytes(form, rows, columns))]
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         if not plan.portable or plan.ort:  # the checker reads .onnx files of fixed shape

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import Recipe, WeightFormat
-from bertmobile_export.sizes import matrices
+from bertmobile_export.sizes import matrices, matrix_bytes
 from bertmobile_export.targets.tflite import mediapipe_limits
 
 if TYPE_CHECKING:
@@ -78,8 +78,12 @@ class TfliteTarget:
         return False
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
+        from bertmobile_export.targets.tflite.size import SCALE_BYTES
+
         blocks = [WeightFormat(4, "block", size) for size in BLOCKS if columns % size == 0]
-        return [WeightFormat(4), *reversed(blocks), WeightFormat(8)]
+        narrow = [WeightFormat(4), *blocks]
+        narrow.sort(key=lambda form: matrix_bytes(form, rows, columns, SCALE_BYTES))
+        return [*narrow, WeightFormat(8)]
 
     def inspect(self, plan: Plan, path: Path) -> Mapping[str, Any]:
         return {}
@@ -141,7 +145,7 @@ def _check_sharing(recipe: Recipe, name: str, columns: int) -> None:
         UsageError: names the matrix and what can be had.
     """
     form = recipe.form(name)
-    if form.granularity == "palette":
+    if form.granularity in ("palette", "scaled-palette"):
         raise UsageError(
             f"TFLite has no palettes, which recipe {recipe.name} wants for {name}; "
             "give the granularity block or channel"
