@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bertmobile.manifest import Manifest
-    from bertmobile_export.budget.sensitivity import Choices
+    from bertmobile_export.budget.survey import Survey
     from bertmobile_export.checkpoint import Checkpoint
     from bertmobile_export.network import Network
     from bertmobile_export.parity.agreement import Agreement
@@ -73,8 +73,8 @@ class Result:
     seconds: float
     parity: dict[str, Any]
     failures: tuple[str, ...]
-    choices: "Choices"
-    """What the formats of a budget were chosen from; empty for other recipes."""
+    survey: "Survey | None"
+    """What the formats of a budget were chosen from."""
 
 
 def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, Target]:
@@ -192,7 +192,7 @@ def export_all(
                     seconds=draft.seconds + time.perf_counter() - started,
                     parity=report.document,
                     failures=report.failures,
-                    choices=draft.choices,
+                    survey=draft.survey,
                 )
             )
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
@@ -213,8 +213,8 @@ class _Draft:
     inspected: Mapping[str, Any]
     """What the report says beside its answers."""
     seconds: float
-    choices: "Choices"
-    """Of a recipe with a budget; else empty."""
+    survey: "Survey | None"
+    """Of a recipe with a budget."""
 
 
 def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress: Progress) -> _Draft:
@@ -240,13 +240,13 @@ def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress:
             if request.calibration
             else texts("calibration")
         )
-    plan, choices = write_model(plan, target, checkpoint, calibration, folder, progress)
+    plan, found = write_model(plan, target, checkpoint, calibration, folder, progress)
     manifest = bundles.draft_manifest(plan, checkpoint, target)
     bundles.write_source_files(folder, checkpoint, manifest)
     manifest = bundles.write_manifest(folder, manifest)
     inspected = target.inspect(plan, folder / manifest.model_file)
     seconds = time.perf_counter() - started
-    return _Draft(folder, plan, manifest, texts("parity"), inspected, seconds, choices)
+    return _Draft(folder, plan, manifest, texts("parity"), inspected, seconds, found)
 
 
 def write_model(
@@ -256,7 +256,7 @@ def write_model(
     calibration: "TextSet | None",
     folder: Path,
     progress: Progress = lambda stage, done, total: None,
-) -> "tuple[Plan, Choices]":
+) -> "tuple[Plan, Survey | None]":
     """Write the model file or package; with a budget, in the formats that lose least within it.
 
     Args:
@@ -268,7 +268,7 @@ def write_model(
         progress: called now and then.
 
     Returns:
-        The plan with a format for each matrix, and what these were chosen from (empty without a budget).
+        The plan with a format for each matrix, and what these were chosen from (None without a budget).
 
     Raises:
         BertMobileError: the file keeps coming out above the limit.
@@ -279,33 +279,33 @@ def write_model(
     if most is None:
         network, samples = prepare(plan, target, checkpoint, calibration)
         target.write(plan, network, samples, path, checkpoint.tokenizer)
-        return plan, {}
-    choices = _choices(plan, target, checkpoint, calibration, progress)
+        return plan, None
+    found = _survey(plan, target, checkpoint, calibration, progress)
     for reserve in RESERVES:
-        chosen = fit(plan, target, choices, reserve)
+        chosen = fit(plan, found, reserve)
         progress(f"Converting to {target.name}", 0, 1)
         network, samples = prepare(chosen, target, checkpoint, calibration)
         target.write(chosen, network, samples, path, checkpoint.tokenizer)
         if bundles.stored_bytes(path) <= most:
-            return chosen, choices
+            return chosen, found
         bundles.remove(path)
     raise BertMobileError(
         f"{plan.bundle_name} came out above its limit again and again; give a --max-size a little higher"
     )
 
 
-def _choices(
+def _survey(
     plan: Plan,
     target: Target,
     checkpoint: "Checkpoint",
     calibration: "TextSet | None",
     progress: Progress,
-) -> "Choices":
+) -> "Survey":
     """What each matrix would lose in each of the target's formats."""
-    from bertmobile_export.budget.sensitivity import measure
+    from bertmobile_export.budget.survey import survey
 
     network, samples = prepare(plan, target, checkpoint, calibration)
-    return measure(
+    return survey(
         plan,
         target,
         network,

@@ -10,7 +10,7 @@ from bertmobile_export.sizes import matrices, parameter_bytes
 from bertmobile_export.targets import Target
 
 if TYPE_CHECKING:
-    from bertmobile_export.budget.sensitivity import Choices
+    from bertmobile_export.budget.survey import Survey
 
 # Predictions are this near to the bytes of a written file, or nearer.
 PREDICTED_WITHIN = 0.003
@@ -55,19 +55,18 @@ def _above(size: int) -> str:
     return f"{-(-size // 100_000) / 10:.1f}"
 
 
-def fit(plan: Plan, target: Target, choices: "Choices", reserve: float) -> Plan:
+def fit(plan: Plan, survey: "Survey", reserve: float) -> Plan:
     """The plan with the formats that lose least within its limit.
 
     Args:
         plan: with a budget.
-        target: offers the formats.
-        choices: what each costs and loses.
+        survey: what each costs and loses.
         reserve: the share of the limit to leave free.
     """
     from bertmobile_export.budget.solve import Frontier
 
-    least = target.predict_bytes(narrowed(plan, target))
-    chosen = Frontier(choices).within(round((limit(plan) or 0) * (1 - reserve)) - least)
+    extra = round((limit(plan) or 0) * (1 - reserve)) - survey.least
+    chosen = Frontier(survey.choices).within(max(extra, 0))
     recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
     return replace(plan, recipe=recipe)
 

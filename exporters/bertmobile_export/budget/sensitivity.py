@@ -182,7 +182,7 @@ def _moved(
     before = [embed(network, samples, RUN_TOKENS)]
     for layer in layers:
         before.append(run_layer(layer, before[-1])[0])
-    exact = _read(network, before[-1])
+    exact = _read_by_head(network, before[-1])
 
     moved = {}
     done = 0
@@ -191,7 +191,7 @@ def _moved(
         seen = moments.get(name)
         changed = _rounded(weight, tried[name], seen)
         if name.startswith("head."):
-            moved[name] = _distance(changed, weight)
+            moved[name] = distance(changed, weight)
             continue
         module.weight = nn.Parameter(changed, requires_grad=False)
         bias = module.bias if isinstance(module, nn.Linear) else None
@@ -206,20 +206,29 @@ def _moved(
                 states, rest = before[index], layers[index:]
             for layer in rest:
                 states, _ = run_layer(layer, states)
-            moved[name] = _distance(_read(network, states), exact)
+            moved[name] = distance(_read_by_head(network, states), exact)
         finally:
             module.weight = weight
             if isinstance(module, nn.Linear):
                 module.bias = bias  # type: ignore[assignment]  # None where there was none
         if name == WORD_TABLE and network.takes_mask_positions:
-            moved[name] += _distance(changed, weight)  # as the decoder
+            moved[name] += distance(changed, weight)  # as the decoder
         done += 1
         progress(done, len(tried))
     return moved
 
 
-def _read(network: Network, batches: Sequence[States]) -> Tensor:
-    """What the head makes its answer of, a row for each text or token."""
+def read(network: Network, samples: Sequence[Mapping[str, NDArray[np.int64]]]) -> Tensor:
+    """What the head makes its answer of, on some of the texts: a row for each text or token."""
+    with torch.no_grad():
+        states = embed(network, samples, RUN_TOKENS)
+        for layer in network.encoder.layers:
+            assert isinstance(layer, Layer)
+            states, _ = run_layer(layer, states)
+        return _read_by_head(network, states)
+
+
+def _read_by_head(network: Network, batches: Sequence[States]) -> Tensor:
     rows = []
     for states in batches:
         hidden = states.rows.reshape(states.texts, -1, states.rows.shape[1])
@@ -232,6 +241,6 @@ def _read(network: Network, batches: Sequence[States]) -> Tensor:
     return torch.cat(rows)
 
 
-def _distance(found: Tensor, exact: Tensor) -> float:
+def distance(found: Tensor, exact: Tensor) -> float:
     """The mean squared distance of rows, as a part of the mean square."""
     return float((found - exact).square().sum() / exact.square().sum())

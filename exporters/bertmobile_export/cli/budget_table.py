@@ -3,53 +3,59 @@
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
-from bertmobile_export.cli.console import megabytes
+from bertmobile_export.cli.console import fidelity, megabytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bertmobile_export.budget.sensitivity import Choice
+    from bertmobile_export.budget.survey import Survey
     from bertmobile_export.cli.parity_table import Table
     from bertmobile_export.export import Result
 
-_HEADER = ("format (bits, block or palette)", "matrices", "weights", "expected loss")
+_FORMATS = ("format (bits, block or palette)", "matrices", "weights", "expected loss")
+_SIZES = ("weights", "model file", "expected cosine")
 
 
-def budget_title(result: "Result") -> str:
-    """One line: what the plan is expected to cost beside the widest formats."""
-    widest = _cosine(min(offered, key=lambda choice: choice.loss) for offered in result.choices.values())
-    chosen = _cosine(_chosen(result).values())
-    return (
-        f"{result.plan.bundle_name}: {megabytes(result.bytes)}; expected cosine of what the head reads "
-        f"{chosen:.4f}, {widest:.4f} with every matrix in its finest format (8 bits)"
-    )
+def formats_title(result: "Result") -> str:
+    """One line: what the formats are for."""
+    return f"{result.plan.bundle_name}: {megabytes(result.bytes)}, in these formats"
 
 
-def budget_rows(result: "Result") -> "Table":
+def format_rows(result: "Result", survey: "Survey") -> "Table":
     """Header and rows: each format with the matrices that have it."""
     from bertmobile_export.sizes import matrices
 
     groups: dict[tuple[int, str], list[tuple[int, float]]] = defaultdict(list)
-    chosen = _chosen(result)
+    chosen = _chosen(result, survey)
     for name, rows, columns in matrices(result.plan):
         form = result.plan.recipe.form(name)
         groups[form.bits, form.label].append((rows * columns, chosen[name].loss))
     total = sum(weights for members in groups.values() for weights, _ in members)
-    rows_: list[tuple[str, ...]] = []
+    table: list[tuple[str, ...]] = []
     for (_, label), members in sorted(groups.items()):
         weights = sum(weights for weights, _ in members)
         loss = sum(loss for _, loss in members)
-        rows_.append((label, str(len(members)), f"{weights / total:.0%}", f"{loss:.1e}"))
-    return _HEADER, rows_
+        table.append((label, str(len(members)), f"{weights / total:.0%}", f"{loss:.1e}"))
+    return _FORMATS, table
 
 
-def _chosen(result: "Result") -> "dict[str, Choice]":
+def size_rows(result: "Result", survey: "Survey") -> "Table":
+    """Header and rows: this file beside others of the same network, on calibration texts.
+
+    Weights alone: what quantized activations cost is in the parity table.
+    """
+    from bertmobile_export.budget.survey import cosine_of
+
+    loss = sum(choice.loss for choice in _chosen(result, survey).values())
+    points = {name: (point.bytes, point.cosine) for name, point in survey.usual.items()}
+    points["this file"] = result.bytes, cosine_of(loss)
+    table: list[tuple[str, ...]] = []
+    for name, (size, cosine) in sorted(points.items(), key=lambda entry: -entry[1][0]):
+        table.append((name, megabytes(size), fidelity(cosine)))
+    return _SIZES, table
+
+
+def _chosen(result: "Result", survey: "Survey") -> "dict[str, Choice]":
     return {
         name: next(choice for choice in offered if choice.form == result.plan.recipe.form(name))
-        for name, offered in result.choices.items()
+        for name, offered in survey.choices.items()
     }
-
-
-def _cosine(choices: "Iterable[Choice]") -> float:
-    """Of vectors that differ by a part of their length, the square of which is the loss."""
-    return 1 - sum(choice.loss for choice in choices) / 2

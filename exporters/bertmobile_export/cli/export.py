@@ -11,6 +11,8 @@ from bertmobile.console import print_json, run, verbose_option
 from bertmobile.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from bertmobile_export.export import Request, Result
     from bertmobile_export.parity.agreement import Agreement
     from bertmobile_export.plan import Plan
@@ -69,6 +71,16 @@ def _size(context: click.Context, option: click.Parameter, value: str | None) ->
     if size < 1:
         raise click.BadParameter(f"{value!r} is not a size such as 25MB (a million bytes each) or 24MiB")
     return size
+
+
+def _picture(context: click.Context, option: click.Parameter, value: str | None) -> "Path | None":
+    from pathlib import Path
+
+    if value is None:
+        return None
+    if Path(value).suffix not in (".svg", ".png"):
+        raise click.BadParameter(f"{value!r} is neither an .svg nor a .png file")
+    return Path(value)
 
 
 @click.command(name="bertmobile-export", epilog=EXAMPLES)
@@ -132,6 +144,12 @@ def _size(context: click.Context, option: click.Parameter, value: str | None) ->
     help="Folder in which the bundle folder is made.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace a bundle of the same name.")
+@click.option(
+    "--plot",
+    callback=_picture,
+    metavar="FILE",
+    help="With --max-size or a recipe with a budget: draw sizes against losses, as .svg or .png.",
+)
 @click.option("--dry-run", is_flag=True, help="Only predict sizes; reads nothing but the config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
 @click.version_option(package_name="bertmobile")
@@ -145,6 +163,7 @@ def command(
     int4: bool,
     max_size: int | None,
     recipe: str | None,
+    plot: "Path | None",
     dry_run: bool,
     as_json: bool,
     **options: Any,
@@ -176,7 +195,17 @@ def command(
     if dry_run:
         _dry_run(_plans(chosen, options), options["target"], as_json)
         return
-    _export(_requests(chosen[0] if chosen else "float32", options), as_json, context.obj.verbose)
+    requests = _requests(chosen[0] if chosen else "float32", options)
+    if plot:
+        from bertmobile_export.cli.budget_plot import require_matplotlib
+
+        if requests[0].recipe.budget is None:
+            raise UsageError(
+                f"--plot draws what a budget chooses from, and recipe {requests[0].recipe.name} has none; "
+                "give --max-size, or leave --plot out"
+            )
+        require_matplotlib()
+    _export(requests, plot, as_json, context.obj.verbose)
 
 
 def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
@@ -256,13 +285,17 @@ def _dry_run(plans: "list[list[tuple[Plan, int]]]", target: str, as_json: bool) 
     )
 
 
-def _export(requests: "list[Request]", as_json: bool, verbose: bool) -> None:
+def _export(requests: "list[Request]", plot: "Path | None", as_json: bool, verbose: bool) -> None:
     from bertmobile_export.cli.console import progress_bar, quiet_converters, stderr_console
     from bertmobile_export.export import export_all, raise_for_parity
 
     console = stderr_console()
     with progress_bar(console, visible=console.is_terminal) as progress, quiet_converters(verbose):
         results, agreement = export_all(requests, progress)
+        if plot:
+            from bertmobile_export.cli.budget_plot import plot as draw
+
+            draw([(result, result.survey) for result in results if result.survey], plot)
     documents = [_document(result) for result in results]
     if not as_json:
         _show(results, agreement)
@@ -299,7 +332,7 @@ def _agreement_document(agreement: "Agreement") -> dict[str, Any]:
 def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     from rich.console import Console
 
-    from bertmobile_export.cli.budget_table import budget_rows, budget_title
+    from bertmobile_export.cli.budget_table import format_rows, formats_title, size_rows
     from bertmobile_export.cli.console import print_table
     from bertmobile_export.cli.parity_table import (
         agreement_rows,
@@ -314,9 +347,11 @@ def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     title = str(first.bundle) if agreement is None else f"{first.plan.recipe.name}, {first.plan.task}"
     print_table(console, *comparison_rows(results, milliseconds), title=title)
     for result in results:
-        if result.choices:
+        if result.survey:
             console.print()
-            print_table(console, *budget_rows(result), title=budget_title(result))
+            print_table(console, *format_rows(result, result.survey), title=formats_title(result))
+            console.print()
+            print_table(console, *size_rows(result, result.survey))
     for result in results:
         console.print()
         if agreement:

@@ -229,8 +229,8 @@ class ScaledPaletteGrid(PaletteGrid):
     def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
         sizes = weight.square().mean(dim=1, keepdim=True).sqrt_()
         sizes = torch.where(sizes > 0, sizes, 1.0)
-        # Most rows of one size spread alike, and some show what all need. Those that reach far beyond their size
-        # are others: in a table of words, the most frequent ones.
+        # Most rows of one size spread alike, and some show what all need. Not so those that reach far beyond
+        # their size: in a table of words, the most frequent ones.
         order = (weight.abs().amax(dim=1, keepdim=True) / sizes)[:, 0].argsort(stable=True)
         usual = order[:: -(-len(order) // PALETTE_ROWS)]
         chosen = torch.cat([usual, order[-FAR_ROWS:]])

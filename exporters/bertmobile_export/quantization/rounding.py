@@ -76,7 +76,7 @@ def round_compensated(
 
 
 def _round_again(weight: Tensor, moments: Tensor, grid: Grid, codes: Tensor) -> None:
-    """One round of coordinate descent on the squared error of the outputs, in ``codes`` and the grid's scales."""
+    """One round of coordinate descent on the outputs' squared error, in ``codes`` and the grid's scales."""
     columns = weight.shape[1]
     width = min(grid.width, columns)
     values = torch.cat([grid.values(i, codes[:, i : i + width]) for i in range(0, columns, width)], dim=1)

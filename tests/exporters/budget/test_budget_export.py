@@ -33,7 +33,8 @@ def test_the_file_keeps_within_its_limit_and_uses_it(exports: Exports, tmp_path:
     assert manifest.model_bytes == result.bytes
     assert "budget" not in manifest.recipe
     assert {form["bits"] for form in manifest.recipe["modules"].values()} > {8}
-    assert result.choices.keys() == manifest.recipe["modules"].keys()
+    assert result.survey is not None
+    assert result.survey.choices.keys() == manifest.recipe["modules"].keys()
 
 
 def test_the_recipe_of_a_bundle_makes_the_same_file_again(exports: Exports, tmp_path: Path) -> None:
