@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import BertMobileError, ParityError, UsageError
 from bertmobile.manifest import Verdict
-from bertmobile_export.budget.fit import check_limit, fit, limit, narrowed
+from bertmobile_export.budget.fit import check_limit, fit, fit_loss, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint import Checkpoint
     from bertmobile_export.network import Network
     from bertmobile_export.parity.agreement import Agreement
+    from bertmobile_export.parity.compare import Comparison
     from bertmobile_export.parity.reference import Reference
     from bertmobile_export.parity.report import Report
     from bertmobile_export.texts import Corpus, TextSet
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 OPTIONS = ("mediapipe", "portable", "ort", "ios")
 # Shares of a limit that are left free, in case the file comes out larger than was predicted.
 RESERVES = (0.002, 0.01, 0.03)
+# Files that are tried for a wanted cosine, and what of the allowed loss the next one uses.
+ATTEMPTS = 6
+CAUTION = 0.95
 # Called with what is being done, how much of it is done and how much there is.
 Progress = Callable[[str, int, int], None]
 
@@ -121,6 +125,11 @@ def plan_export(request: Request) -> tuple[Plan, int]:
     """A dry run: the plan and the predicted bytes of its model file. Fetches only the config."""
     location = locate(request.model, revision=request.revision, weights=False)
     plan, target = make_plan(request, location.model, read_config(location.folder))
+    if plan.recipe.budget is not None and plan.recipe.budget.min_cosine:
+        raise UsageError(
+            "the size of the smallest file that keeps a cosine is not known before it is made; "
+            "leave --dry-run or --min-parity out"
+        )
     return plan, limit(plan) or target.predict_bytes(plan)
 
 
@@ -240,13 +249,56 @@ def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress:
             if request.calibration
             else texts("calibration")
         )
-    plan, found = write_model(plan, target, checkpoint, calibration, folder, progress)
-    manifest = bundles.draft_manifest(plan, checkpoint, target)
-    bundles.write_source_files(folder, checkpoint, manifest)
-    manifest = bundles.write_manifest(folder, manifest)
-    inspected = target.inspect(plan, folder / manifest.model_file)
-    seconds = time.perf_counter() - started
-    return _Draft(folder, plan, manifest, texts("parity"), inspected, seconds, found)
+    budget = plan.recipe.budget
+
+    def finished(chosen: Plan, found: "Survey | None") -> _Draft:
+        manifest = bundles.draft_manifest(chosen, checkpoint, target)
+        bundles.write_source_files(folder, checkpoint, manifest)
+        manifest = bundles.write_manifest(folder, manifest)
+        inspected = target.inspect(chosen, folder / manifest.model_file)
+        seconds = time.perf_counter() - started
+        return _Draft(folder, chosen, manifest, texts("parity"), inspected, seconds, found)
+
+    if budget is None or budget.min_cosine is None:
+        return finished(*write_model(plan, target, checkpoint, calibration, folder, progress))
+    return _smallest(plan, target, checkpoint, calibration, folder, progress, finished)
+
+
+def _smallest(
+    plan: Plan,
+    target: Target,
+    checkpoint: "Checkpoint",
+    calibration: "TextSet | None",
+    folder: Path,
+    progress: Progress,
+    finished: "Callable[[Plan, Survey], _Draft]",
+) -> _Draft:
+    """The bundle of the smallest file that keeps the cosine that its recipe's budget wants.
+
+    What formats lose together, and what quantized activations add, is known only of a written file: when one
+    falls short, the next is allowed to lose as much less as this one lost too much.
+    """
+    from bertmobile_export import bundle as bundles
+    from bertmobile_export.parity.reference import load_reference
+
+    assert plan.recipe.budget is not None and plan.recipe.budget.min_cosine is not None
+    wanted = 1 - plan.recipe.budget.min_cosine
+    reference = load_reference(checkpoint.location.folder, checkpoint.config, checkpoint.task)
+    found = _survey(plan, target, checkpoint, calibration, progress)
+    allowed = 2 * wanted
+    for _ in range(ATTEMPTS):
+        chosen = fit_loss(plan, found, allowed)
+        write_model(chosen, target, checkpoint, calibration, folder, progress)
+        draft = finished(chosen, found)
+        lost = 1 - (_judge(draft, reference, progress)[0].worst("cosine_mean") or 0.0)
+        if lost <= wanted:
+            return draft
+        bundles.remove(folder / target.model_file(chosen))
+        allowed *= wanted / lost * CAUTION
+    raise UsageError(
+        f"no formats were found in {ATTEMPTS} attempts that keep a mean cosine of {1 - wanted:g} of "
+        f"{plan.model} for {target.name}; give a smaller --min-parity, or --int8"
+    )
 
 
 def write_model(
@@ -276,7 +328,7 @@ def write_model(
     from bertmobile_export import bundle as bundles
 
     path, most = folder / target.model_file(plan), limit(plan)
-    if most is None:
+    if most is None:  # formats are known
         network, samples = prepare(plan, target, checkpoint, calibration)
         target.write(plan, network, samples, path, checkpoint.tokenizer)
         return plan, None
@@ -367,15 +419,14 @@ def _parameter_bytes(state: Any) -> int:
     return sum({t.data_ptr(): t.numel() * t.element_size() for t in state.values()}.values())
 
 
-def _verify(draft: _Draft, reference: "Reference", progress: Progress) -> "Report":
-    """Compare a bundle with its source, write both reports into it, and its verdict into the manifest."""
-    from bertmobile_export import bundle as bundles
-    from bertmobile_export.parity.golden import CASES, golden_document
+def _judge(draft: _Draft, reference: "Reference", progress: Progress) -> "tuple[Report, Comparison]":
+    """Compare a bundle with its source."""
+    from bertmobile_export.parity.golden import CASES
     from bertmobile_export.parity.judge import judge
 
     # The cache spares the engine a packed copy of the weights for each bucket.
     with tempfile.TemporaryDirectory() as cache:
-        report, comparison = judge(
+        return judge(
             draft.folder,
             reference,
             draft.texts,
@@ -385,6 +436,14 @@ def _verify(draft: _Draft, reference: "Reference", progress: Progress) -> "Repor
             inspected=draft.inspected,
             progress=lambda done, total: progress(f"Checking {draft.plan.target}", done, total),
         )
+
+
+def _verify(draft: _Draft, reference: "Reference", progress: Progress) -> "Report":
+    """Compare a bundle with its source, write both reports into it, and its verdict into the manifest."""
+    from bertmobile_export import bundle as bundles
+    from bertmobile_export.parity.golden import golden_document
+
+    report, comparison = _judge(draft, reference, progress)
     bundles.write_json(draft.folder / "parity.json", report.document)
     bundles.write_json(draft.folder / "golden.json", golden_document(comparison.kept, report))
     verdict: Verdict = "passed" if report.passed else "failed"

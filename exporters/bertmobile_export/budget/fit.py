@@ -19,7 +19,7 @@ PREDICTED_WITHIN = 0.003
 def limit(plan: Plan) -> int | None:
     """The bytes that the model file may have; None where the recipe sets no limit."""
     budget = plan.recipe.budget
-    if budget is None:
+    if budget is None or budget.min_cosine:
         return None
     return budget.max_bytes or int((budget.share or 1) * parameter_bytes(plan))
 
@@ -67,6 +67,24 @@ def fit(plan: Plan, survey: "Survey", reserve: float) -> Plan:
 
     extra = round((limit(plan) or 0) * (1 - reserve)) - survey.least
     chosen = Frontier(survey.choices).within(max(extra, 0))
+    recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
+    return replace(plan, recipe=recipe)
+
+
+def fit_loss(plan: Plan, survey: "Survey", most: float) -> Plan:
+    """The plan with the formats of the smallest file that is expected to lose no more than ``most``.
+
+    Raises:
+        UsageError: every file loses more.
+    """
+    from bertmobile_export.budget.solve import Frontier
+
+    chosen = Frontier(survey.choices).losing(most)
+    if chosen is None:
+        raise UsageError(
+            f"the formats that recipe {plan.recipe.name} chooses from cannot keep that much of "
+            f"{plan.model} for {plan.target}; give a smaller --min-parity, or --fp16"
+        )
     recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
     return replace(plan, recipe=recipe)
 

@@ -75,6 +75,9 @@ def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
 
 
 def _measured(result: "Result") -> float:
-    """The lowest mean cosine of the parity report's outputs."""
-    values = [output["cosine_mean"] for output in result.parity["outputs"].values()]
+    """The mean cosine of the text's vector where there is one; else the lowest of the outputs."""
+    outputs = result.parity["outputs"]
+    if "sentence_embedding" in outputs:
+        return float(outputs["sentence_embedding"]["cosine_mean"])
+    values = [output["cosine_mean"] for output in outputs.values()]
     return float(min(value for value in values if value is not None))

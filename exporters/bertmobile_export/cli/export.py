@@ -100,6 +100,12 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     help="The recipe mixed, with a limit for the model file, such as 25MB: the formats that lose least.",
 )
 @click.option(
+    "--min-parity",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    metavar="COS",
+    help="The recipe mixed, solved the other way round: the smallest file that keeps this mean cosine.",
+)
+@click.option(
     "--recipe",
     metavar="NAME|FILE",
     help="A recipe by name or from a JSON file.  [default: float32]",
@@ -148,7 +154,7 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     "--plot",
     callback=_picture,
     metavar="FILE",
-    help="With --max-size or a recipe with a budget: draw sizes against losses, as .svg or .png.",
+    help="With a budget (--max-size, --min-parity, mixed): draw sizes against losses, as .svg or .png.",
 )
 @click.option("--dry-run", is_flag=True, help="Only predict sizes; reads nothing but the config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -162,6 +168,7 @@ def command(
     fp16: bool,
     int4: bool,
     max_size: int | None,
+    min_parity: float | None,
     recipe: str | None,
     plot: "Path | None",
     dry_run: bool,
@@ -172,24 +179,25 @@ def command(
     # Imported here and below, not above: --help must answer at once.
     from pathlib import Path
 
-    if max_size and recipe == MIXED:
+    if (max_size or min_parity) and recipe == MIXED:
         recipe = None
     named = (
         ("int8", int8),
         ("float16", fp16),
         ("int4", int4),
         (f"{MIXED} (--max-size)", max_size),
+        (f"{MIXED} (--min-parity)", min_parity),
         (recipe, recipe),
     )
     chosen = [name for name, given in named if name and given]
     if len(chosen) > 1:
         raise UsageError(
-            f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16, --int4, --max-size "
-            "and --recipe"
+            f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16, --int4, --max-size, "
+            "--min-parity and --recipe"
         )
-    if max_size:
+    if max_size or min_parity:
         chosen = [MIXED]
-    options["max_size"] = max_size
+    options |= {"max_size": max_size, "min_parity": min_parity}
     options["output"] = Path(options["output"])
     options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
     if dry_run:
@@ -202,7 +210,7 @@ def command(
         if requests[0].recipe.budget is None:
             raise UsageError(
                 f"--plot draws what a budget chooses from, and recipe {requests[0].recipe.name} has none; "
-                "give --max-size, or leave --plot out"
+                "give --max-size or --min-parity, or leave --plot out"
             )
         require_matplotlib()
     _export(requests, plot, as_json, context.obj.verbose)
@@ -211,14 +219,16 @@ def command(
 def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
     """One request, or one for each target; then each target gets the options that mean something to it."""
     from bertmobile_export.export import OPTIONS, Request
-    from bertmobile_export.recipes import read_recipe, within
+    from bertmobile_export.recipes import keeping, read_recipe, within
     from bertmobile_export.targets import get_target, target_names
 
     given = dict(options)
-    limit = given.pop("max_size")
+    limit, cosine = given.pop("max_size"), given.pop("min_parity")
     request = Request(recipe=read_recipe(recipe), **given)
     if limit:
         request = replace(request, recipe=within(request.recipe, limit))
+    if cosine:
+        request = replace(request, recipe=keeping(request.recipe, cosine))
     if request.target != ALL:
         return [request]
     requests = []

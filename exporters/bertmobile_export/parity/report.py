@@ -33,9 +33,11 @@ def _all_thresholds() -> dict[str, dict[str, float]]:
 
 def thresholds_for(recipe: Recipe, *, trained: bool) -> dict[str, float]:
     """What a recipe must keep. Ranks of a model that was never trained are noise: cosines alone count."""
-    thresholds = _all_thresholds()[recipe.precision]
+    thresholds = dict(_all_thresholds()[recipe.precision])
+    for key, bound in recipe.parity.items():
+        thresholds[key] = max(bound, thresholds.get(key, 0.0))
     if trained:
-        return dict(thresholds)
+        return thresholds
     cosines = {key: value for key, value in thresholds.items() if key.startswith("cosine")}
     return cosines or {"cosine_min": _all_thresholds()["float16"]["cosine_min"]}
 

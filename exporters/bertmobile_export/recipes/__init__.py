@@ -54,10 +54,17 @@ class WeightFormat:
 
 @dataclass(frozen=True)
 class Budget:
-    """What a model file may take: so many bytes, or a share of the parameters' bytes in float32."""
+    """What decides the formats of matrices; one of these.
+
+    Attributes:
+        max_bytes: what the model file may take.
+        share: the same, as a part of the parameters' bytes in float32.
+        min_cosine: the mean cosine that every output must keep; then the smallest file is wanted.
+    """
 
     max_bytes: int | None = None
     share: float | None = None
+    min_cosine: float | None = None
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,8 @@ class Recipe:
     rounding: Literal["nearest", "compensated"] = "nearest"
     budget: Budget | None = None
     """With one, formats are still to be chosen."""
+    parity: Mapping[str, float] = field(default_factory=dict)
+    """Thresholds of its own, which go before those of its class where they are stricter."""
 
     def form(self, module: str) -> WeightFormat:
         """How the weights of a module of the network are stored: by its own name, or else by its group."""
@@ -111,6 +120,14 @@ def within(recipe: Recipe, max_bytes: int) -> Recipe:
     name = f"{recipe.name}-{size}mb"
     document = {**recipe.document, "name": name, "budget": {"max_bytes": max_bytes}}
     return replace(recipe, name=name, budget=Budget(max_bytes=max_bytes), document=document)
+
+
+def keeping(recipe: Recipe, cosine: float) -> Recipe:
+    """A recipe for the smallest file whose outputs keep a mean cosine, and that is judged by it."""
+    name = f"{recipe.name}-cos{cosine:g}".replace(".", "_")
+    parity = {"cosine_mean": cosine}
+    document = {**recipe.document, "name": name, "budget": {"min_cosine": cosine}, "parity": parity}
+    return replace(recipe, name=name, budget=Budget(min_cosine=cosine), parity=parity, document=document)
 
 
 def recipe_names() -> list[str]:
@@ -164,6 +181,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
         modules,
         document.get("rounding", "nearest"),
         budget,
+        document.get("parity", {}),
     )
     if recipe.activations != "float" and not weights["encoder"].quantized:
         raise UsageError(

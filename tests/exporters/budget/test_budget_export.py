@@ -2,14 +2,16 @@
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from bertmobile.errors import UsageError
 from bertmobile.manifest import read_manifest
+from bertmobile_export.budget.survey import USUAL
 from bertmobile_export.cli.export import main
 from bertmobile_export.export import Request, Result, export
-from bertmobile_export.recipes import parse_recipe, read_recipe, within
+from bertmobile_export.recipes import keeping, parse_recipe, read_recipe, within
 from tests.checkpoints import make_checkpoint
 from tests.exports import Exports
 from tests.messages import error_of
@@ -94,6 +96,68 @@ def test_the_table_says_what_the_limit_cost(
     given = ["--target", "onnx", "--max-size", "110kB", "--untrained", "--output", str(tmp_path)]
     assert main(["--model", model, *given]) == 0
     out = capsys.readouterr().out
-    assert "expected cosine" in out and "finest format (8 bits)" in out
+    assert "expected cosine" in out and "8 bits, nearest" in out
     manifest = json.loads(next(tmp_path.glob("*/manifest.json")).read_text("utf-8"))
     assert manifest["recipe"]["name"] == "mixed-0_1mb"
+
+
+def test_the_smallest_file_that_keeps_a_cosine_keeps_it_and_is_judged_by_it(
+    exports: Exports, tmp_path: Path
+) -> None:
+    model = str(exports.checkpoint(TASK))
+    sizes = []
+    for cosine in (0.98, 0.999):
+        recipe = keeping(read_recipe("mixed"), cosine)
+        result = export(Request(model, "onnx", recipe, output=tmp_path, untrained=True))
+        means = [output["cosine_mean"] for output in result.parity["outputs"].values()]
+        assert not result.failures and min(means) >= cosine
+        assert result.parity["thresholds"]["cosine_mean"] == cosine
+        replayed = parse_recipe(read_manifest(result.bundle).recipe, source="manifest")
+        assert replayed.budget is None and replayed.parity == {"cosine_mean": cosine}
+        sizes.append(result.bytes)
+    assert sizes[0] < sizes[1]
+
+
+def test_a_cosine_that_no_formats_keep_is_refused_and_nothing_is_left(
+    exports: Exports, tmp_path: Path
+) -> None:
+    recipe = keeping(read_recipe("mixed"), 0.9999999)
+    request = Request(str(exports.checkpoint(TASK)), "onnx", recipe, output=tmp_path / "out", untrained=True)
+    assert "--min-parity" in error_of(UsageError, export, request)
+    assert not list((tmp_path / "out").glob("*"))
+
+
+@pytest.mark.parametrize("suffix", ["svg", "png"])
+def test_the_plot_is_a_picture_with_a_name_for_each_line(
+    exports: Exports, tmp_path: Path, suffix: str
+) -> None:
+    picture = tmp_path / "new" / f"sizes.{suffix}"
+    model = str(exports.checkpoint(TASK))
+    arguments = ["--target", "onnx", "--model", model, "--output", str(tmp_path), "--untrained"]
+    assert main([*arguments, "--max-size", f"{LIMITS['onnx']}B", "--plot", str(picture)]) == 0
+    if suffix == "png":
+        assert picture.read_bytes().startswith(b"\x89PNG")
+        return
+    texts = {node.text for node in ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")}
+    assert {"onnx, the solver's path (expected)", "model file, MB", "1 - cosine to float32"} <= texts
+    assert {f"onnx, {name} (expected)" for name in USUAL} <= texts
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--int8", "--plot", "a.svg"], "--max-size"),
+        (["--max-size", "1MB", "--plot", "a.pdf"], ".svg nor a .png"),
+        (["--max-size", "1MB", "--min-parity", "0.99"], "more than one recipe"),
+        (["--min-parity", "1"], "min-parity"),
+        (["--min-parity", "0.99", "--dry-run"], "--dry-run"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    exports: Exports, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    model = str(exports.checkpoint(TASK))
+    arguments = ["--target", "onnx", "--model", model, "--output", str(tmp_path / "out"), *options]
+    assert main(arguments) == 2
+    assert says in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "out").exists()
