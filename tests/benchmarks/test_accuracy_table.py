@@ -35,7 +35,7 @@ def test_a_second_run_takes_what_the_first_has_measured(tmp_path: Path) -> None:
         small_checkpoint(tmp_path / "work" / name, task)
         lines = ["the man came home", "good water", "bad rain and cold weather", "she was on the street"]
         if task == "text-classification":
-            text = "".join(
+            text = "text\tlabel\n" + "".join(
                 f"{line}\t{label}\n" for line, label in zip(lines, ["bad", "good"] * 2, strict=True)
             )
         else:
