@@ -16,8 +16,14 @@ _SIZES = ("weights", "model file", "expected cosine")
 
 
 def formats_title(result: "Result") -> str:
-    """One line: what the formats are for."""
-    return f"{result.plan.bundle_name}: {megabytes(result.bytes)}, in these formats"
+    """One line: what the formats are for, and what an app carries with the model file."""
+    from bertmobile_export.bundle import stored_bytes
+
+    whole = stored_bytes(result.bundle)
+    return (
+        f"{result.plan.bundle_name}: {megabytes(result.bytes)} ({megabytes(whole)} with the whole bundle), "
+        "in these formats"
+    )
 
 
 def format_rows(result: "Result", survey: "Survey") -> "Table":

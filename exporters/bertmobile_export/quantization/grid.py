@@ -142,11 +142,8 @@ class UniformGrid(Grid):
 
     def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
         if self.form.granularity == "block":  # others are pinned to their largest weight
-            change = -(slope * codes).sum(dim=1) / ((codes @ moments) * codes).sum(dim=1)
-            scale = self._scale(first)[:, 0]
-            found = scale + change
-            found = self._stored(torch.where(torch.isfinite(found) & (found > 0), found, scale))
-            self.scales[:, first // self.width] = found
+            found = _refitted(self._scale(first)[:, 0], codes, slope, moments)
+            self.scales[:, first // self.width] = self._stored(found)
         return self.values(first, codes)
 
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
@@ -253,6 +250,11 @@ class ScaledPaletteGrid(PaletteGrid):
             best, least = torch.where(better, scales, best), torch.where(better, error.unsqueeze(1), least)
         self._scales = torch.where(largest > 0, best, NO_SCALE)
 
+    def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
+        scales = _refitted(self._scales[:, 0], self._palettes[0][codes.long()], slope, moments)
+        self._scales = scales.clamp(NO_SCALE, 2.0**15).to(torch.float16).to(torch.float32).unsqueeze(1)
+        return self.values(first, codes)
+
     def _nearest_values(self, weight: Tensor, scales: Tensor) -> Tensor:
         """Of the palette for ``weight / scales``, [rows, columns]."""
         index = _nearest(self._palettes, (weight / scales).reshape(1, -1))
@@ -264,6 +266,13 @@ class ScaledPaletteGrid(PaletteGrid):
         found = ((values * weight) @ importance) / (values.square() @ importance)
         found = found.unsqueeze(1)
         return torch.where(torch.isfinite(found) & (found > 0), found, scales)
+
+
+def _refitted(scales: Tensor, values: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
+    """The scales of rows for which the squared error is least along ``values`` [rows, n]; never below 0."""
+    change = (slope * values).sum(dim=1) / ((values @ moments) * values).sum(dim=1)
+    found = scales - change
+    return torch.where(torch.isfinite(found) & (found > 0), found, scales)
 
 
 def _spread(values: Tensor, mass: Tensor, entries: int) -> Tensor:

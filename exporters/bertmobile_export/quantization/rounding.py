@@ -102,12 +102,12 @@ def _round_again(weight: Tensor, moments: Tensor, grid: Grid, codes: Tensor) -> 
         slope += change @ moments[block]
 
 
-def damped(moments: Tensor) -> Tensor:
-    """``moments`` with something on the diagonal for what a sample does not show."""
+def damped(moments: Tensor, damping: float = DAMPING) -> Tensor:
+    """``moments`` with a part of their mean on the diagonal for what a sample does not show."""
     diagonal = moments.diagonal()
     # An input that never moves says nothing: it counts as one of the usual size.
     mean = diagonal.mean().clamp(min=torch.finfo(moments.dtype).tiny)
-    return moments + torch.diag(torch.full_like(diagonal, float(mean) * DAMPING))
+    return moments + torch.diag(torch.full_like(diagonal, float(mean) * damping))
 
 
 def _inverse_factor(moments: Tensor) -> Tensor:

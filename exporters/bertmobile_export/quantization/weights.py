@@ -19,6 +19,8 @@ from bertmobile_export.quantization.states import States, embed, inputs_of, run_
 from bertmobile_export.recipes import Recipe, WeightFormat
 from bertmobile_export.threads import one_thread_each, side_by_side
 
+# Of the moments when weights are to win back what is lost: it takes more to trust a sample with that.
+DRIFT_DAMPING = 1.0
 Progress = Callable[[int, int], None]
 
 
@@ -142,7 +144,8 @@ def _quantize_layer(
             continue
         moments = moments_of(exact[linears[0]], inputs_of(layer, linears[0], states))
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
-        solved = torch.linalg.solve(damped(moments.squares.double()), moments.drift.double()).float()
+        seen = damped(moments.squares.double(), DRIFT_DAMPING)
+        solved = torch.linalg.solve(seen, moments.drift.double()).float()
         # One after the other: the loop over columns is Python's, and threads would take it from each other.
         for part in [part for part, form in forms.items() if form.quantized]:
             linear = getattr(layer, part)

@@ -96,7 +96,7 @@ def test_the_table_says_what_the_limit_cost(
     given = ["--target", "onnx", "--max-size", "110kB", "--untrained", "--output", str(tmp_path)]
     assert main(["--model", model, *given]) == 0
     out = capsys.readouterr().out
-    assert "expected cosine" in out and "8 bits, nearest" in out
+    assert "expected cosine" in out and "8 bits, nearest" in out and "with the whole bundle" in out
     manifest = json.loads(next(tmp_path.glob("*/manifest.json")).read_text("utf-8"))
     assert manifest["recipe"]["name"] == "mixed-0_1mb"
 
