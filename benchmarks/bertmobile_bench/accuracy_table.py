@@ -20,14 +20,29 @@ from bertmobile_export.targets import target_names
 
 TARGETS = tuple(target_names())
 RECIPES = ("int8", "int8-static", "int4", "mixed")
-# Folder and script of each model, and the task that it is for.
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a model is made and scored.
+
+    Attributes:
+        script: in ``examples/``; it makes the checkpoint and the data.
+        task: Hugging Face task name.
+        data: name of the file with the held-out texts.
+        masks: of a text, for pseudo-perplexity.
+    """
+
+    script: str
+    task: str
+    data: str
+    masks: int | None = None
+
+
 MODELS = {
-    "sentiment": ("train_sentiment.py", "text-classification"),
-    "masked-lm": ("train_masked_lm.py", "fill-mask"),
+    "sentiment": Model("train_sentiment.py", "text-classification", "test.tsv"),
+    "masked-lm": Model("train_masked_lm.py", "fill-mask", "test.jsonl", masks=5),
 }
-DATA = {"sentiment": "test.tsv", "masked-lm": "test.jsonl"}
-# Masks of a sentence, for pseudo-perplexity.
-MASKS = 5
 BEGIN, END = "<!-- accuracy table -->", "<!-- end -->"
 HEADER = (
     "| target | recipe | bytes | mean cosine of logits | accuracy, points | flipped "
@@ -43,6 +58,8 @@ class Row:
         model: key of ``MODELS``.
         bytes: of its model file or package.
         cosine: mean over the parity texts, of the logits.
+        count: answers that were scored: texts, or masks.
+        reference: share of right answers, or pseudo-perplexity, of the model in float32.
         change, low, high: of accuracy in percentage points, or of pseudo-perplexity in percent; with the 95 %
             interval of the paired difference.
         flipped: share of answers that are others than the reference's.
@@ -63,38 +80,40 @@ class Row:
 
 def train(work: Path, examples: Path) -> None:
     """Make the models that are not there yet."""
-    for name, (script, _) in MODELS.items():
-        if not (work / name / DATA[name]).is_file():
-            subprocess.run([sys.executable, examples / script, work / name], check=True)
+    for name, model in MODELS.items():
+        if not (work / name / model.data).is_file():
+            subprocess.run([sys.executable, examples / model.script, work / name], check=True)
 
 
-def score(
-    work: Path, targets: Sequence[str], recipes: Sequence[str], limit: int | None = None
-) -> Iterator[Row]:
-    """Export and score what has no row yet; rows are kept in ``work/rows.jsonl``."""
+def score(work: Path, targets: Sequence[str], recipes: Sequence[str]) -> Iterator[Row]:
+    """Export and score what has no row yet; rows are kept in ``work/rows.jsonl``.
+
+    Raises:
+        BertMobileError: a bundle cannot be made or scored; rows before it are kept.
+    """
     kept = work / "rows.jsonl"
     known = (
         [Row(**json.loads(line)) for line in kept.read_text("utf-8").splitlines()] if kept.exists() else []
     )
-    for name, (_, task) in MODELS.items():
+    for name, model in MODELS.items():
         done = {(row.target, row.recipe): row for row in known if row.model == name}
         source = None
         for recipe in recipes:
             for target in targets:
                 if (target, recipe) not in done:
-                    source = source or Source.open(str(work / name), task)
-                    row = _score(work, name, target, recipe, source, limit)
+                    source = source or Source.open(str(work / name), model.task)
+                    row = _score(work, name, target, recipe, source)
                     with kept.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(asdict(row)) + "\n")
                     done[target, recipe] = row
                 yield done[target, recipe]
 
 
-def _score(work: Path, name: str, target: str, recipe: str, source: Source, limit: int | None) -> Row:
+def _score(work: Path, name: str, target: str, recipe: str, source: Source) -> Row:
     request = Request(str(work / name), target, read_recipe(recipe), output=work / "bundles", overwrite=True)
     result = export(request)
-    masks = MASKS if MODELS[name][1] == "fill-mask" else None
-    found = measure(result.bundle, source, work / name / DATA[name], limit=limit, masks_per_text=masks)
+    model = MODELS[name]
+    found = measure(result.bundle, source, work / name / model.data, masks_per_text=model.masks)
     low, high = found.score.interval
     return Row(
         model=name,
@@ -165,17 +184,17 @@ def put(document: str, found: str) -> str:
 )
 @click.option("--target", "targets", multiple=True, default=TARGETS, type=click.Choice(TARGETS))
 @click.option("--recipe", "recipes", multiple=True, default=RECIPES)
-@click.option("--limit", type=click.IntRange(min=2), help="Score so many texts only.")
-def main(
-    page: Path, work: Path, targets: tuple[str, ...], recipes: tuple[str, ...], limit: int | None
-) -> None:
-    """Score all targets and recipes and write the table into PAGE; takes about an hour on two cores."""
+def main(page: Path, work: Path, targets: tuple[str, ...], recipes: tuple[str, ...]) -> None:
+    """Score all targets and recipes, and write the table into PAGE.
+
+    What the folder already has is not measured again: empty it after a change of the exporters.
+    """
     work.mkdir(parents=True, exist_ok=True)
     document = page.read_text("utf-8")
     put(document, "")
     train(work, Path(__file__).parents[2] / "examples")
     rows = []
-    for row in score(work, targets, recipes, limit):
+    for row in score(work, targets, recipes):
         rows.append(row)
         click.echo(f"{row.model} {row.target} {row.recipe}: {row.change:+.2f}, {row.flipped:.2%}", err=True)
     page.write_text(put(document, table(rows)), encoding="utf-8")

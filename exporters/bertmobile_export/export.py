@@ -10,24 +10,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertmobile.errors import BertMobileError, ParityError, UsageError
+from bertmobile.errors import ParityError, UsageError
 from bertmobile.manifest import Verdict
-from bertmobile_export.budget.fit import check_limit, fit, fit_loss, limit, narrowed
+from bertmobile_export.budget.fit import check_limit, fit_loss, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
+from bertmobile_export.model_file import Progress, calibrates, survey_formats, write_model
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
 from bertmobile_export.sizes import matrices
 from bertmobile_export.targets import Target, get_target
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from bertmobile.manifest import Manifest
     from bertmobile_export.budget.survey import Survey
     from bertmobile_export.checkpoint import Checkpoint
-    from bertmobile_export.network import Network
     from bertmobile_export.parity.agreement import Agreement
     from bertmobile_export.parity.compare import Comparison
     from bertmobile_export.parity.reference import Reference
@@ -36,13 +33,9 @@ if TYPE_CHECKING:
 
 # Options of a request that only some targets take.
 OPTIONS = ("mediapipe", "portable", "ort", "ios")
-# Shares of a limit that are left free, in case the file comes out larger than was predicted.
-RESERVES = (0.002, 0.01, 0.03)
 # Files that are tried for a wanted cosine, and what of the allowed loss the next one uses.
 ATTEMPTS = 6
 CAUTION = 0.95
-# Called with what is being done, how much of it is done and how much there is.
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True)
@@ -284,7 +277,7 @@ def _smallest(
     assert plan.recipe.budget is not None and plan.recipe.budget.min_cosine is not None
     wanted = 1 - plan.recipe.budget.min_cosine
     reference = load_reference(checkpoint.location.folder, checkpoint.config, checkpoint.task)
-    found = _survey(plan, target, checkpoint, calibration, progress)
+    found = survey_formats(plan, target, checkpoint, calibration, progress)
     allowed = 2 * wanted
     for _ in range(ATTEMPTS):
         chosen = fit_loss(plan, found, allowed)
@@ -299,112 +292,6 @@ def _smallest(
         f"no formats were found in {ATTEMPTS} attempts that keep a mean cosine of {1 - wanted:g} of "
         f"{plan.model} for {target.name}; give a smaller --min-parity, or --int8"
     )
-
-
-def write_model(
-    plan: Plan,
-    target: Target,
-    checkpoint: "Checkpoint",
-    calibration: "TextSet | None",
-    folder: Path,
-    progress: Progress = lambda stage, done, total: None,
-) -> "tuple[Plan, Survey | None]":
-    """Write the model file or package; with a budget, in the formats that lose least within it.
-
-    Args:
-        plan: what to make.
-        target: for whom.
-        checkpoint: the source model.
-        calibration: see :func:`prepare`.
-        folder: where to write.
-        progress: called now and then.
-
-    Returns:
-        The plan with a format for each matrix, and what these were chosen from (None without a budget).
-
-    Raises:
-        BertMobileError: the file keeps coming out above the limit.
-    """
-    from bertmobile_export import bundle as bundles
-
-    path, most = folder / target.model_file(plan), limit(plan)
-    if most is None:  # formats are known
-        network, samples = prepare(plan, target, checkpoint, calibration)
-        target.write(plan, network, samples, path, checkpoint.tokenizer)
-        return plan, None
-    found = _survey(plan, target, checkpoint, calibration, progress)
-    for reserve in RESERVES:
-        chosen = fit(plan, found, reserve)
-        progress(f"Converting to {target.name}", 0, 1)
-        network, samples = prepare(chosen, target, checkpoint, calibration)
-        target.write(chosen, network, samples, path, checkpoint.tokenizer)
-        if bundles.stored_bytes(path) <= most:
-            return chosen, found
-        bundles.remove(path)
-    raise BertMobileError(
-        f"{plan.bundle_name} came out above its limit again and again; give a --max-size a little higher"
-    )
-
-
-def _survey(
-    plan: Plan,
-    target: Target,
-    checkpoint: "Checkpoint",
-    calibration: "TextSet | None",
-    progress: Progress,
-) -> "Survey":
-    """What each matrix would lose in each of the target's formats."""
-    from bertmobile_export.budget.survey import survey
-
-    network, samples = prepare(plan, target, checkpoint, calibration)
-    return survey(
-        plan,
-        target,
-        network,
-        samples,
-        lambda done, total: progress("Measuring sensitivities", done, total),
-    )
-
-
-def prepare(
-    plan: Plan, target: Target, checkpoint: "Checkpoint", calibration: "TextSet | None"
-) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
-    """The network as the recipe wants it, and its calibration inputs.
-
-    Args:
-        plan: what to make.
-        target: for whom.
-        checkpoint: the source model.
-        calibration: texts; may be None, and is not read, where nothing is calibrated.
-
-    Returns:
-        The network, whose weights are what its codes stand for (in float32 where formats are still to be
-        chosen), and the texts as its inputs (an empty list where nothing is calibrated).
-    """
-    from tokenizers import Tokenizer
-
-    from bertmobile_export.calibration import calibration_inputs
-    from bertmobile_export.network import build_network
-    from bertmobile_export.network.equalisation import equalise
-    from bertmobile_export.quantization import quantize_weights
-
-    network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
-    samples: list[dict[str, NDArray[np.int64]]] = []
-    if calibration is not None and calibrates(plan, target):
-        tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
-        samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
-        activations = target.quantized_activations(plan)
-        if activations is not None:
-            equalise(network, samples, activations)
-    if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
-        return network, samples
-    quantize_weights(network, plan.recipe, samples, affine=target.affine(plan))
-    return network, samples
-
-
-def calibrates(plan: Plan, target: Target) -> bool:
-    """Whether an export reads calibration texts."""
-    return plan.recipe.rounding != "nearest" or target.quantized_activations(plan) is not None
 
 
 def _release_memory() -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from bertmobile_bench.accuracy_table import BEGIN, DATA, END, MODELS, Row, main, put, table
+from bertmobile_bench.accuracy_table import BEGIN, END, MODELS, Row, main, put, table
 from tests.exports import small_checkpoint
 
 ROW = Row("sentiment", "onnx", "int8", 23_000_000, 0.99951, 3947, 0.8604, 0.13, -0.15, 0.41, 0.0079)
@@ -31,16 +31,16 @@ def test_only_what_is_between_the_markers_changes() -> None:
 
 
 def test_a_second_run_takes_what_the_first_has_measured(tmp_path: Path) -> None:
-    for name, (_, task) in MODELS.items():
-        small_checkpoint(tmp_path / "work" / name, task)
+    for name, model in MODELS.items():
+        small_checkpoint(tmp_path / "work" / name, model.task)
         lines = ["the man came home", "good water", "bad rain and cold weather", "she was on the street"]
-        if task == "text-classification":
+        if model.task == "text-classification":
             text = "text\tlabel\n" + "".join(
                 f"{line}\t{label}\n" for line, label in zip(lines, ["bad", "good"] * 2, strict=True)
             )
         else:
             text = "".join(json.dumps({"text": line}) + "\n" for line in lines)
-        (tmp_path / "work" / name / DATA[name]).write_text(text, "utf-8")
+        (tmp_path / "work" / name / model.data).write_text(text, "utf-8")
     page = tmp_path / "page.md"
     page.write_text(PAGE, "utf-8")
     arguments = [str(page), "--work", str(tmp_path / "work"), "--target", "onnx", "--recipe", "int8"]

@@ -19,6 +19,7 @@ from bertmobile.cli import main as run_main
 from bertmobile.manifest import read_manifest
 from bertmobile.schemas import validate
 from bertmobile.tokenization import Tokenization
+from bertmobile_export import model_file
 from bertmobile_export.checkpoint.config import read_config
 from bertmobile_export.export import Request, Result, export, plan_export
 from bertmobile_export.plan import default_lengths
@@ -530,14 +531,14 @@ def test_calibration_reads_the_users_file_and_stores_none_of_it(
     file = tmp_path / "private.txt"
     file.write_text("\n".join(secrets), encoding="utf-8")
     seen = []
-    prepare = road.prepare
+    prepare = model_file.prepare
 
     def spy(*arguments: Any) -> Any:
         network, samples = prepare(*arguments)
         seen.extend(samples)
         return network, samples
 
-    monkeypatch.setattr(road, "prepare", spy)
+    monkeypatch.setattr(model_file, "prepare", spy)
     with one_thread_each():
         result = export(
             request(

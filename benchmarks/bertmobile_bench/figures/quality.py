@@ -12,11 +12,14 @@ from bertmobile import Model, load
 from bertmobile_bench.figures.common import Bench, Figure, latency_ratio, sentences
 from bertmobile_export import bundle as bundles
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
-from bertmobile_export.export import Request, make_plan, prepare, write_model
+from bertmobile_export.export import Request, make_plan
+from bertmobile_export.model_file import prepare, write_model
 from bertmobile_export.network import build_network
 from bertmobile_export.parity.reference import load_reference
+from bertmobile_export.plan import Plan
 from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.recipes import read_recipe, within
+from bertmobile_export.targets import Target
 from bertmobile_export.texts import builtin_texts
 
 COUNT = 300
@@ -50,8 +53,8 @@ def quality(bench: Bench) -> Iterator[Figure]:
         for which, value, index in (("mean", mean, 0), ("worst", worst, 1)):
             bounds = (must[index] if must else None, aim[index] if aim else None)
             yield Figure(f"{name}, {which} cosine of {COUNT} sentences", value, *bounds, at_least=True)
-        if recipe in ("int4", "mixed") or (recipe == "int8" and target == "coreml"):
-            continue  # nothing is equalised
+        if not _equalises(bench, checkpoint, target, recipe):
+            continue
         without = _write(bench, checkpoint, target, recipe, equalised=False)
         for which, value in zip(("mean", "worst"), _cosines(without, texts, reference), strict=True):
             yield Figure(f"{name} without equalisation, {which}", value)
@@ -72,17 +75,26 @@ def _reference(bench: Bench, texts: list[str]) -> NDArray[np.float32]:
     return np.array(rows)
 
 
+def _planned(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str) -> tuple[Plan, Target]:
+    chosen = read_recipe(recipe)
+    if chosen.budget is not None:
+        chosen = within(chosen, MIXED_BYTES)
+    request = Request(str(bench.minilm), target, chosen)
+    return make_plan(request, checkpoint.location.model, checkpoint.config)
+
+
+def _equalises(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str) -> bool:
+    plan, writer = _planned(bench, checkpoint, target, recipe)
+    return writer.quantized_activations(plan) is not None
+
+
 def _write(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str, *, equalised: bool) -> Path:
     """A bundle whose parity is not judged."""
     from tokenizers import Tokenizer
 
     folder = bench.folder / f"minilm-{recipe}-{'with' if equalised else 'without'}.{target}"
     folder.mkdir()
-    chosen = read_recipe(recipe)
-    if chosen.budget is not None:
-        chosen = within(chosen, MIXED_BYTES)
-    request = Request(str(bench.minilm), target, chosen)
-    plan, writer = make_plan(request, checkpoint.location.model, checkpoint.config)
+    plan, writer = _planned(bench, checkpoint, target, recipe)
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     texts = builtin_texts(
         "calibration", plan.task, tokenizer, plan.lengths, mask_token="[MASK]", mask_slots=None

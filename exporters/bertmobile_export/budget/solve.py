@@ -35,7 +35,7 @@ class Frontier:
     """The assignments that lose least for their bytes.
 
     Found by dynamic programming over bytes (Dudzinski and Walukiewicz, 1987,
-    https://doi.org/10.1016/0377-2217(87)90165-2, section 4), each format's rounded up to one of ``UNITS``
+    https://doi.org/10.1016/0377-2217(87)90165-2), each format's rounded up to one of ``UNITS``
     parts of the whole range: limits are kept, and what is left of one is less than a part for each matrix.
 
     Args:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from bertmobile_export.export import Progress
+    from bertmobile_export.model_file import Progress
 
 
 def stderr_console() -> "Console":

@@ -10,7 +10,7 @@ from bertmobile.bundle import verify_bundle
 from bertmobile.manifest import Manifest, read_manifest
 from bertmobile_export.calibration import calibration_inputs
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
-from bertmobile_export.export import Progress, prepare
+from bertmobile_export.model_file import Progress, prepare
 from bertmobile_export.network import build_network
 from bertmobile_export.parity.bisect import LayerFidelity, bisect
 from bertmobile_export.parity.judge import judge
