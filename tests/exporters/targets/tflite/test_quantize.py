@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bertmobile.errors import UsageError
 from bertmobile_export.checkpoint import load_checkpoint
-from bertmobile_export.export import prepare
+from bertmobile_export.model_file import prepare
 from bertmobile_export.recipes import Recipe, parse_recipe, read_recipe
 from bertmobile_export.targets.tflite import TARGET, buckets, flatbuffer, quantize
 from bertmobile_export.texts import Sample, TextSet
