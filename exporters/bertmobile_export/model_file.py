@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertmobile.errors import BertMobileError
-from bertmobile_export.budget.fit import fit, limit
+from bertmobile_export.budget.fit import fit, limit, narrowed
 from bertmobile_export.plan import Plan
 from bertmobile_export.targets import Target
 
@@ -127,7 +127,7 @@ def prepare(
     if calibration is not None and calibrates(plan, target):
         tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
         samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
-        activations = target.quantized_activations(plan)
+        activations = target.quantized_activations(narrowed(plan, target))
         if activations is not None:
             equalise(network, samples, activations)
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured

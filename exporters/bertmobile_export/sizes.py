@@ -73,6 +73,9 @@ def matrix_bytes(form: WeightFormat, rows: int, columns: int, scale_bytes: int) 
             return codes + scale_bytes
         case "block":
             return codes + rows * -(-columns // (form.block_size or columns)) * HALF_BYTES
+        case "scaled-block":
+            blocks = rows * -(-columns // (form.block_size or columns))
+            return codes + -(-blocks // 2) + rows * scale_bytes
         case "scaled-palette":
             return codes + (rows + (1 << form.bits)) * HALF_BYTES
         case "palette":

@@ -65,7 +65,7 @@ def test_a_file_that_is_not_json_is_refused(content: bytes, tmp_path: Path) -> N
     [
         ({"weights": {"encoder": {"bits": 8}}}, "weights"),
         ({"weights": {**weights(), "pooler": {"bits": 8}}}, "weights"),
-        ({"weights": {**weights(), "head": {"bits": 5}}}, "head.bits"),
+        ({"weights": {**weights(), "head": {"bits": 7}}}, "head.bits"),
         ({"weights": {**weights(), "head": {"bits": 8, "granularity": "row"}}}, "granularity"),
         ({"weights": {**weights(), "head": {"bits": 8, "granularity": "block"}}}, "block_size"),
         ({"weights": {**weights(), "head": {"bits": 8, "block_size": 32}}}, "head"),

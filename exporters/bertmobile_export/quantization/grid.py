@@ -15,6 +15,8 @@ _PARTS = {8: (0.9, 1.0, 3)}
 _PARTS_OF_FEW_LEVELS = (0.5, 1.1, 25)
 # float16's smallest number with full precision.
 SMALLEST_SCALE = 2.0**-14
+# Of a block's scale, as a multiple of its row's: what four bits hold.
+LARGEST_MULTIPLIER = 15
 # Of a row of zeros whose palette has no zero: float16's smallest number.
 NO_SCALE = 2.0**-24
 # Lloyd's iterations for a palette; later ones move its values by less than float16 can tell.
@@ -148,6 +150,49 @@ class UniformGrid(Grid):
 
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
         return QuantizedMatrix(self.form, codes.to(torch.int8).numpy(), self.scales.numpy())
+
+
+class ScaledBlockGrid(UniformGrid):
+    """Equal steps around zero for each block of a row, whole multiples of the row's.
+
+    So that a block's codes become codes of the row, and integer kernels need one scale for each row
+    (progressive group quantization in QServe, Lin et al., 2024, https://arxiv.org/abs/2405.04532).
+    """
+
+    def __init__(self, weight: Tensor, form: WeightFormat) -> None:
+        super().__init__(weight, form)
+        self._most = min(LARGEST_MULTIPLIER, 127 // -self._low)
+        # A few of the weights that are rounded later are larger: they are clipped, or their codes are.
+        largest = weight.abs().amax(dim=1, keepdim=True)
+        self._row_scales = torch.where(largest > 0, largest / (self._high * self._most), 1.0)
+        self._multipliers = torch.ones_like(self.scales)
+
+    def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
+        best, least = torch.ones(self.rows, 1), torch.full((self.rows, 1), torch.inf)
+        for multiplier in range(1, self._most + 1):
+            scale = self._row_scales * multiplier
+            codes = (weight / scale).round_().clamp_(self._low, self._high)
+            error = (codes.mul_(scale).sub_(weight).square_() @ importance).unsqueeze(1)
+            better = error < least
+            best = torch.where(better, float(multiplier), best)
+            least = torch.where(better, error, least)
+        self._take(first, best[:, 0])
+
+    def _take(self, first: int, multipliers: Tensor) -> None:
+        block = first // self.width
+        self._multipliers[:, block] = multipliers
+        self.scales[:, block] = self._row_scales[:, 0] * multipliers
+
+    def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
+        found = _refitted(self._scale(first)[:, 0], codes, slope, moments) / self._row_scales[:, 0]
+        self._take(first, found.round().clamp(1, self._most))
+        return self.values(first, codes)
+
+    def matrix(self, codes: Tensor) -> QuantizedMatrix:
+        multipliers = self._multipliers.to(torch.uint8).numpy()
+        return QuantizedMatrix(
+            self.form, codes.to(torch.int8).numpy(), self._row_scales.numpy(), multipliers=multipliers
+        )
 
 
 class AffineGrid(Grid):
@@ -308,6 +353,8 @@ def make_grid(weight: Tensor, form: WeightFormat, *, affine: bool = False) -> Gr
         return PaletteGrid(weight, form)
     if form.granularity == "scaled-palette":
         return ScaledPaletteGrid(weight, form)
+    if form.granularity == "scaled-block":
+        return ScaledBlockGrid(weight, form)
     if affine and form.bits == 8 and form.granularity in ("channel", "tensor"):
         return AffineGrid(weight, form)
     return UniformGrid(weight, form)

@@ -15,7 +15,7 @@ from bertmobile.schemas import validate
 _OPTION_SUFFIX = re.compile(r"-(full-logits|mediapipe|portable|ort|ios\d|seq\d)")
 
 
-Granularity = Literal["tensor", "channel", "block", "palette", "scaled-palette"]
+Granularity = Literal["tensor", "channel", "block", "scaled-block", "palette", "scaled-palette"]
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class WeightFormat:
 
     Attributes:
         bits: of each weight.
-        granularity: what shares a scale: the matrix, a row, or a block of a row. With ``palette`` codes have
-            no scale; they are indices into a table of values. With ``scaled-palette`` there is one such table
-            for the matrix, and a scale for each row.
+        granularity: what shares a scale: the matrix, a row, or a block of a row. With ``scaled-block`` the
+            scale of a block is that of its row times a whole number, so that all products are 8-bit codes of
+            the row. With ``palette`` codes have no scale; they are indices into a table of values. With
+            ``scaled-palette`` there is one such table for the matrix, and a scale for each row.
         block_size: columns of a block, or rows that share a palette.
     """
 
@@ -40,10 +41,9 @@ class WeightFormat:
 
     @property
     def label(self) -> str:
-        """Short, for tables: ``8``, ``4 b32``, ``6 p16``, ``6 p`` with a scale for each row."""
-        if self.block_size is None:
-            return f"{self.bits} p" if self.granularity == "scaled-palette" else str(self.bits)
-        return f"{self.bits} {'p' if self.granularity == 'palette' else 'b'}{self.block_size}"
+        """Short, for tables: ``8``, ``4 b32``, ``4 s32``, ``6 p16``, ``6 p`` with a scale for each row."""
+        kind = {"block": " b", "scaled-block": " s", "palette": " p", "scaled-palette": " p"}
+        return f"{self.bits}{kind.get(self.granularity, '')}{self.block_size or ''}"
 
     @property
     def document(self) -> dict[str, Any]:

@@ -20,6 +20,8 @@ FORMS = [
     WeightFormat(4, "block", 32),
     WeightFormat(8, "block", 5),
     WeightFormat(2, "block", 3),
+    WeightFormat(4, "scaled-block", 4),
+    WeightFormat(5, "scaled-block", 8),
     WeightFormat(3, "palette", 1),
     WeightFormat(6, "palette", 1),
     WeightFormat(2, "scaled-palette"),

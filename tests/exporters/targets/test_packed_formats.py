@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 from pathlib import Path
+from tempfile import mkdtemp
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -31,6 +33,7 @@ SLOW_TO_MAKE = {
     "deadline": None,
     "suppress_health_check": [HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 }
+Activations = Literal["float", "dynamic"]
 TASKS = st.sampled_from(["fill-mask", "feature-extraction"])
 SEEDS = st.integers(0, 2**16)
 # Sizes that no block divides, and some that all do.
@@ -44,7 +47,7 @@ def source(exports: Exports, task: str, width: int) -> Path:
     return exports.once(f"packed {task} {width}", make)
 
 
-def some_recipe(plan: Plan, seed: int) -> Recipe:
+def some_recipe(plan: Plan, seed: int, activations: Activations = "dynamic") -> Recipe:
     """A format that the target offers for each matrix."""
     random = np.random.default_rng(seed)
     target = get_target(plan.target)
@@ -52,7 +55,9 @@ def some_recipe(plan: Plan, seed: int) -> Recipe:
     for name, rows, columns in matrices(plan):
         offered = target.formats(plan, name, rows, columns)
         modules[name] = offered[random.integers(len(offered))]
-    return replace(read_recipe("mixed"), modules=modules, budget=None)
+    mixed = read_recipe("mixed")
+    weights = dict.fromkeys(mixed.weights, WeightFormat(8))
+    return replace(mixed, weights=weights, modules=modules, budget=None, activations=activations)
 
 
 def plan_of(checkpoint: Checkpoint, target: str, **more: object) -> Plan:
@@ -60,13 +65,24 @@ def plan_of(checkpoint: Checkpoint, target: str, **more: object) -> Plan:
     return replace(plan, **more)  # type: ignore[arg-type]
 
 
-@settings(max_examples=12, **SLOW_TO_MAKE)  # type: ignore[arg-type]
+@settings(max_examples=8, **SLOW_TO_MAKE)  # type: ignore[arg-type]
 @given(task=TASKS, width=WIDTHS, seed=SEEDS)
-def test_an_onnx_file_computes_what_its_codes_stand_for(
+def test_an_onnx_file_computes_what_its_widened_codes_stand_for(
     exports: Exports, tmp_path: Path, task: str, width: int, seed: int
 ) -> None:
     checkpoint = load_checkpoint(str(source(exports, task, width)), task=task)
-    recipe = some_recipe(plan_of(checkpoint, "onnx"), seed)
+    recipe = some_recipe(plan_of(checkpoint, "onnx"), seed, "float")
+    written = write_model(checkpoint, tmp_path / "model.onnx", recipe)
+    written.assert_equal(onnx_inputs(written.plan, [5, 24, 13], seed=seed), within=2e-4)
+
+
+@settings(max_examples=12, **SLOW_TO_MAKE)  # type: ignore[arg-type]
+@given(task=TASKS, width=WIDTHS, seed=SEEDS)
+def test_an_onnx_file_of_blocks_computes_what_its_codes_stand_for(
+    exports: Exports, tmp_path: Path, task: str, width: int, seed: int
+) -> None:
+    checkpoint = load_checkpoint(str(source(exports, task, width)), task=task)
+    recipe = some_recipe(plan_of(checkpoint, "onnx", ort=True), seed)
     written = write_model(checkpoint, tmp_path / "model.onnx", recipe)
     # The kernel's own rounding of activations is not what is compared here.
     model = written.model
@@ -86,7 +102,8 @@ def test_a_core_ml_package_computes_what_its_codes_stand_for(
     folder = source(exports, task, width)
     checkpoint = load_checkpoint(str(folder), task=task)
     recipe = some_recipe(plan_of(checkpoint, "coreml", ios=ios), seed)
-    package = write_package(folder, tmp_path / f"{seed}-{ios}.mlpackage", task, recipe, ios, (24,))
+    path = Path(mkdtemp(dir=tmp_path)) / "model.mlpackage"
+    package = write_package(folder, path, task, recipe, ios, (24,))
     inputs = coreml_inputs(package.plan, 24, 15, seed)
     expected = package.expected(inputs)
     for name, values in package.run(inputs).items():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto, helper
 
+from bertmobile_export.quantization.packing import pack_bits
 from bertmobile_export.targets.onnx.size import check_size
 
 Array = NDArray[Any]
@@ -26,6 +27,7 @@ class Graph:
     def __init__(self) -> None:
         self._nodes: list[NodeProto] = []
         self._weights: dict[str, Array] = {}
+        self._headers: dict[str, TensorProto] = {}
         self._inputs: list[ValueInfoProto] = []
         self._outputs: list[ValueInfoProto] = []
         self._uses_contrib = False
@@ -46,7 +48,17 @@ class Graph:
 
     def weight(self, name: str, values: Array) -> str:
         """Store an array once under ``name``."""
-        self._weights.setdefault(name, values)
+        if name not in self._weights:
+            self._weights[name] = values
+            element = _element_type(values.dtype)
+            self._headers[name] = TensorProto(name=name, dims=values.shape, data_type=element)
+        return name
+
+    def nibbles(self, name: str, codes: NDArray[np.int8 | np.uint8]) -> str:
+        """Store codes of 4 bits, two in a byte; int8 ones are signed."""
+        element = TensorProto.INT4 if codes.dtype == np.int8 else TensorProto.UINT4
+        self._weights[name] = pack_bits(codes, 4)
+        self._headers[name] = TensorProto(name=name, dims=codes.shape, data_type=element)
         return name
 
     def constant(self, values: Any, dtype: Any = np.int64) -> str:
@@ -94,7 +106,7 @@ class Graph:
         model = ModelProto(ir_version=IR_VERSION, producer_name="bertmobile", opset_import=opsets)
         helper.set_model_props(model, metadata)
         structure = graph.SerializeToString(deterministic=True)
-        headers = {name: _header(name, values) for name, values in self._weights.items()}
+        headers = {name: _described(self._headers[name], values) for name, values in self._weights.items()}
         size = len(structure) + sum(len(h) + self._weights[n].nbytes for n, h in headers.items())
         start = model.SerializeToString(deterministic=True) + _tag(_GRAPH, size) + structure
         check_size(len(start) - len(structure) + size)
@@ -114,10 +126,9 @@ def _element_type(dtype: Any) -> int:
     return element
 
 
-def _header(name: str, values: Array) -> bytes:
+def _described(header: TensorProto, values: Array) -> bytes:
     """Everything of an initializer in front of its bytes."""
-    tensor = TensorProto(name=name, dims=values.shape, data_type=_element_type(values.dtype))
-    described: bytes = tensor.SerializeToString(deterministic=True) + _tag(_RAW_DATA, values.nbytes)
+    described: bytes = header.SerializeToString(deterministic=True) + _tag(_RAW_DATA, values.nbytes)
     return _tag(_INITIALIZER, len(described) + values.nbytes) + described
 
 

@@ -21,6 +21,7 @@ from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import WORD_TABLE
 from bertmobile_export.targets.description import Operators, activation_kind
 from bertmobile_export.targets.onnx.graph import Graph
+from bertmobile_export.targets.onnx.narrow import widen
 
 # The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
 # network.heads.
@@ -70,6 +71,7 @@ class OnnxOperators(Operators[States]):
         self.hidden = plan.config.hidden_size
         self._codes = codes
         self._ranges = ranges or {}
+        self._widened: dict[str, str] = {}
 
     # What differs between a graph of any shape and one of a fixed shape.
 
@@ -289,7 +291,12 @@ class OnnxOperators(Operators[States]):
 
     def codes(self, name: str) -> str:
         """Codes as the checkpoint has the matrix: [outputs, inputs]."""
-        return self.graph.weight(f"{name}.weight.codes", self.quantized(name).codes)
+        matrix = self.quantized(name)
+        if matrix.form.bits == 8:
+            return self.graph.weight(f"{name}.weight.codes", matrix.codes)
+        if name not in self._widened:
+            self._widened[name] = widen(self.graph, f"{name}.weight", matrix, transposed=False)
+        return self._widened[name]
 
     def scales(self, name: str) -> str:
         """One scale for each row of the matrix."""

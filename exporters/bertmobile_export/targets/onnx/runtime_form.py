@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from bertmobile_export.network.encoder import LayerNorm
 from bertmobile_export.quantization.packing import pack_bits
 from bertmobile_export.sizes import WORD_TABLE
+from bertmobile_export.targets.onnx.narrow import widen
 from bertmobile_export.targets.onnx.operators import OnnxOperators, States
 from bertmobile_export.targets.onnx.target import EVEN_ROWS
 
@@ -133,9 +134,16 @@ class RuntimeOperators(OnnxOperators):
     def _product(self, name: str, source: str, matrix: str, bias: str = "") -> str:
         """A dynamically quantized input times a matrix, plus a bias where there is one."""
         scales = self.scales(matrix)
-        columns = self.graph.weight(f"{matrix}.weight.columns", self.quantized(matrix).codes.T)
+        columns = self._columns(matrix)
         inputs = (source, columns, f"{source}.scale", scales, f"{source}.zero_point", "", bias)
         return self.graph.contrib("MatMulIntegerToFloat", *inputs, name=name)
+
+    def _columns(self, matrix: str) -> str:
+        """8-bit codes as the kernel reads them: [inputs, outputs]."""
+        codes = self.quantized(matrix)
+        if codes.form.bits < 8:
+            return widen(self.graph, f"{matrix}.weight", codes, transposed=True)
+        return self.graph.weight(f"{matrix}.weight.columns", codes.codes.T)
 
     def _block_product(self, name: str, source: str, matrix: str, module: nn.Linear) -> str:
         """States times a matrix of blocks, plus the bias; the kernel quantizes the states itself."""

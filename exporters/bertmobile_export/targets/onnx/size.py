@@ -18,6 +18,10 @@ LAYER_BYTES = {
     (True, "static"): 14_500,
 }
 MODEL_BYTES = 5_000
+# Of a matrix that is widened when the model is loaded.
+NARROW_BYTES = 1_500
+# What ONNX has a type for, below 8 bits.
+NIBBLE = 4
 # So many times as much in ONNX Runtime's own format.
 ORT_FACTOR = 2.5
 # Scales are float32; codes are symmetric around zero.
@@ -34,6 +38,7 @@ def predict_bytes(plan: Plan) -> int:
         weights -= stored_bytes(recipe.form(POSITION_TABLE), unused, config.hidden_size)
     half = plan.portable and all(form.bits == 16 for form in recipe.forms.values())
     nodes = MODEL_BYTES + config.num_hidden_layers * LAYER_BYTES[plan.portable, recipe.activations]
+    nodes += NARROW_BYTES * sum(is_narrow(recipe.form(name)) for name, _, _ in matrices(plan))
     return (
         weights
         + (2 if half else 4) * vectors(plan)
@@ -46,9 +51,18 @@ def stored_bytes(form: WeightFormat, rows: int, columns: int) -> int:
     """Bytes of a matrix in the file."""
     if form.granularity == "tensor":  # the file has a scale for each row all the same
         form = replace(form, granularity="channel")
-    if form.block_size:  # the last block of a row is filled up
-        columns = -(-columns // form.block_size) * form.block_size
-    return matrix_bytes(form, rows, columns, SCALE_BYTES)
+    return matrix_bytes(form, rows, stored_columns(form, columns), SCALE_BYTES)
+
+
+def stored_columns(form: WeightFormat, columns: int) -> int:
+    """Columns of a row of codes in the file: whole blocks, and whole bytes of each part of a code."""
+    unit = form.block_size or (8 if NIBBLE < form.bits < 8 else 1)
+    return -(-columns // unit) * unit if form.quantized else columns
+
+
+def is_narrow(form: WeightFormat) -> bool:
+    """Whether codes of fewer than 8 bits are widened when a model is loaded."""
+    return form.bits < 8 and form.granularity != "block"
 
 
 def blocks_only(plan: Plan) -> bool:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 from bertmobile.errors import MissingDependencyError, UsageError
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
-from bertmobile_export.targets.onnx.size import blocks_only, check_size, predict_bytes, stored_bytes
+from bertmobile_export.targets.onnx.size import (
+    blocks_only,
+    check_size,
+    is_narrow,
+    predict_bytes,
+    stored_bytes,
+)
 
 if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
@@ -15,11 +21,24 @@ if TYPE_CHECKING:
     from bertmobile_export.network.equalisation import QuantizedActivations
     from bertmobile_export.targets import Inputs
 
-BITS = (8, 16, 32)
-BLOCK_BITS = (4, 8)
+BITS = {
+    "tensor": (8, 16, 32),
+    "channel": (4, 5, 6, 8, 16, 32),
+    "block": (4, 8),
+    "scaled-block": (4, 5),
+}
 SMALLEST_BLOCK = 16
+# Whole bytes of each part of a code.
+BLOCK_UNIT = 8
 # What a budget chooses from.
+NARROW = (
+    *(WeightFormat(4, "scaled-block", size) for size in (64, 32, 16)),
+    WeightFormat(5, "scaled-block", 32),
+    WeightFormat(6),
+    WeightFormat(8),
+)
 BLOCKS = (128, 64, 32)
+BLOCK_BITS = (4, 8)
 # Layers whose input rows are made equally large before one range is measured for all of them. What GELU
 # returns differs most from row to row; elsewhere the operators cost more than they gain.
 EVEN_ROWS = ("output",)
@@ -36,20 +55,21 @@ class OnnxTarget:
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe
         for group, form in recipe.forms.items():
-            if form.granularity in ("palette", "scaled-palette"):
+            allowed = BITS.get(form.granularity)
+            if allowed is None:
                 raise UsageError(
                     f"ONNX has no palettes, which recipe {recipe.name} wants for {group}; "
-                    "give the granularity block or channel"
+                    "give the granularity scaled-block, block or channel"
                 )
-            allowed = BLOCK_BITS if form.granularity == "block" else BITS
             if form.bits not in allowed:
                 raise UsageError(
-                    f"ONNX cannot hold {group} at {form.bits} bits with a scale for each {form.granularity} "
+                    f"ONNX cannot hold {group} at {form.bits} bits with the granularity {form.granularity} "
                     f"(recipe {recipe.name}); give one of {', '.join(map(str, allowed))}"
-                    + ("" if form.bits not in BLOCK_BITS else ", or the granularity block")
                 )
             if form.granularity == "block":
                 self._check_block(plan, group, form)
+            elif is_narrow(form):
+                self._check_narrow(plan, group, form)
         if plan.portable and recipe.activations == "dynamic":
             raise UsageError(
                 f"recipe {recipe.name} measures the ranges of activations while the model runs, and the "
@@ -80,6 +100,21 @@ class OnnxTarget:
                 f"from {SMALLEST_BLOCK} on"
             )
 
+    def _check_narrow(self, plan: Plan, group: str, form: WeightFormat) -> None:
+        what = f"recipe {plan.recipe.name} has {form.bits} bits for {group}"
+        if plan.ort:
+            raise UsageError(
+                f"{what}, which are widened to 8 when a model is loaded, and an .ort file would hold them "
+                "widened; give the granularity block, or leave --ort out"
+            )
+        if plan.portable:
+            raise UsageError(
+                f"{what}, which the accelerators that --portable is for cannot read; give 8 bits, or leave "
+                "--portable out"
+            )
+        if form.granularity == "scaled-block" and (form.block_size or 0) % BLOCK_UNIT:
+            raise UsageError(f"{what} in blocks of {form.block_size}; give a multiple of {BLOCK_UNIT}")
+
     def model_file(self, plan: Plan) -> str:
         return "model.ort" if plan.ort else "model.onnx"
 
@@ -105,6 +140,8 @@ class OnnxTarget:
         return False
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
+        if not plan.ort:
+            return sorted(NARROW, key=lambda form: stored_bytes(form, rows, columns))
         narrow, wide = ([WeightFormat(bits, "block", size) for size in BLOCKS] for bits in BLOCK_BITS)
         narrow.sort(key=lambda form: stored_bytes(form, rows, columns))
         return [*narrow, min(wide, key=lambda form: stored_bytes(form, rows, columns))]

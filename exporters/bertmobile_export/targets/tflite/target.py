@@ -145,10 +145,10 @@ def _check_sharing(recipe: Recipe, name: str, columns: int) -> None:
         UsageError: names the matrix and what can be had.
     """
     form = recipe.form(name)
-    if form.granularity in ("palette", "scaled-palette"):
+    if form.granularity not in ("tensor", "channel", "block"):
         raise UsageError(
-            f"TFLite has no palettes, which recipe {recipe.name} wants for {name}; "
-            "give the granularity block or channel"
+            f"TFLite does not have the granularity {form.granularity}, which recipe {recipe.name} wants for "
+            f"{name}; give block or channel"
         )
     if form.granularity != "block":
         return

@@ -14,12 +14,27 @@ from tests.messages import error_of
 from .models import onnx_plan, recipe
 
 
-@pytest.mark.parametrize("bits", [2, 4])
+@pytest.mark.parametrize("bits", [2, 3])
 @pytest.mark.parametrize("group", ["embeddings", "encoder", "head"])
-def test_narrow_weights_are_refused(group: str, bits: int) -> None:
+def test_the_narrowest_weights_are_refused(group: str, bits: int) -> None:
     widths = {"embeddings": 8, "encoder": 8, "head": 8} | {group: bits}
     message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", recipe(**widths)))
-    assert f"{group} at {bits} bits" in message and "8, 16, 32" in message
+    assert f"{group} at {bits} bits" in message and "4, 5, 6, 8, 16, 32" in message
+
+
+@pytest.mark.parametrize("option", ["ort", "portable"])
+def test_narrow_weights_are_for_sessions_that_widen_them(option: str) -> None:
+    chosen = recipe(4, 6, 8)
+    TARGET.check(onnx_plan("fill-mask", chosen))
+    message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", chosen, **{option: True}))
+    assert f"--{option}" in message and "4 bits for embeddings" in message
+
+
+@pytest.mark.parametrize(("bits", "size"), [(4, 12), (6, 32)])
+def test_scaled_blocks_have_whole_bytes_and_small_codes(bits: int, size: int) -> None:
+    chosen = recipe(bits, bits, 8, "dynamic", granularity="scaled-block", block_size=size)
+    message = error_of(UsageError, TARGET.check, onnx_plan("fill-mask", chosen))
+    assert "multiple of 8" in message or "give one of 4, 5" in message
 
 
 def test_a_portable_file_cannot_quantize_while_it_runs() -> None:
