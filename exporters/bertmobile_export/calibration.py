@@ -38,3 +38,8 @@ def calibration_inputs(
             masks = [i for i, token in enumerate(encoding.ids) if token == special["mask"].id]
             inputs["mask_positions"] = np.array([(masks + [0] * plan.mask_slots)[: plan.mask_slots]])
         yield inputs
+
+
+def word_ids(tokenizer: Tokenizer) -> list[int]:
+    """Ids of the tokens that are whole words, ascending: of letters only, neither special nor a part."""
+    return sorted(number for token, number in tokenizer.get_vocab().items() if token.isalpha())

@@ -117,22 +117,23 @@ def prepare(
     """
     from tokenizers import Tokenizer
 
-    from bertmobile_export.calibration import calibration_inputs
+    from bertmobile_export.calibration import calibration_inputs, word_ids
     from bertmobile_export.network import build_network
     from bertmobile_export.network.equalisation import equalise
     from bertmobile_export.quantization import quantize_weights
 
+    tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
     samples: list[dict[str, NDArray[np.int64]]] = []
     if calibration is not None and calibrates(plan, target):
-        tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
         samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
         activations = target.quantized_activations(narrowed(plan, target))
         if activations is not None:
             equalise(network, samples, activations)
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
         return network, samples
-    quantize_weights(network, plan.recipe, samples, affine=target.affine(plan))
+    affine = target.affine(plan)
+    quantize_weights(network, plan.recipe, samples, affine=affine, words=word_ids(tokenizer))
     return network, samples
 
 

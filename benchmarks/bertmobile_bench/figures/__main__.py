@@ -23,6 +23,8 @@ _MEASUREMENTS = {
     "onnx-latency": ("onnx", "latency"),
     "coreml-size": ("coreml", "size"),
     "evaluator": ("coreml", "evaluator"),
+    "budget-export": ("budget", "export"),
+    "budget-latency": ("budget", "latency"),
     "quality": ("quality", "quality"),
     "startup": ("startup", "help_time"),
 }

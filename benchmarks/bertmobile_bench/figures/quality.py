@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,25 +20,48 @@ from bertmobile_export.network import build_network
 from bertmobile_export.parity.reference import load_reference
 from bertmobile_export.plan import Plan
 from bertmobile_export.quantization import quantize_weights
-from bertmobile_export.recipes import read_recipe, within
+from bertmobile_export.recipes import Recipe, read_recipe, with_effort, within
 from bertmobile_export.targets import Target
 from bertmobile_export.texts import builtin_texts
 
 COUNT = 300
 # 15.2 % of MiniLM in float32, as 25 MB are of the model card's.
 MIXED_BYTES = 13_800_000
-# Target and recipe, and the bounds of the mean and the worst cosine.
-CASES: tuple[tuple[str, str, tuple[float, float] | None, tuple[float, float] | None], ...] = (
-    ("tflite", "int8", (0.9985, 0.9965), (0.999, 0.998)),
-    ("onnx", "int8", (0.9975, 0.995), (0.999, 0.998)),
-    ("coreml", "int8", (0.9995, 0.999), None),
-    ("coreml", "int8-static", (0.997, 0.993), None),
-    ("onnx", "int8-static", None, None),
-    ("tflite", "int8-static", None, None),
-    *((target, "int4", None, None) for target in ("tflite", "onnx", "coreml")),
-    ("tflite", "mixed", (0.985, 0.970), (0.992, 0.985)),
-    ("onnx", "mixed", (0.985, 0.970), (0.992, 0.985)),
-    ("coreml", "mixed", (0.995, 0.988), (0.998, 0.995)),
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file to measure, and bounds of the mean and the worst cosine."""
+
+    target: str
+    recipe: str
+    must: tuple[float, float] | None = None
+    aim: tuple[float, float] | None = None
+    effort: Literal["high"] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"{self.target} {self.recipe}" + (f" {self.effort} effort" if self.effort else "")
+
+    @property
+    def chosen(self) -> Recipe:
+        recipe = read_recipe(self.recipe)
+        if recipe.budget is not None:
+            recipe = within(recipe, MIXED_BYTES)
+        return with_effort(recipe, self.effort) if self.effort else recipe
+
+
+CASES = (
+    Case("tflite", "int8", (0.9985, 0.9965), (0.999, 0.998)),
+    Case("onnx", "int8", (0.9975, 0.995), (0.999, 0.998)),
+    Case("coreml", "int8", (0.9995, 0.999)),
+    Case("coreml", "int8-static", (0.997, 0.993)),
+    Case("onnx", "int8-static"),
+    Case("tflite", "int8-static"),
+    *(Case(target, "int4") for target in ("tflite", "onnx", "coreml")),
+    *(Case(target, "mixed", (0.985, 0.970), (0.992, 0.985)) for target in ("tflite", "onnx")),
+    *(Case(target, "mixed", (0.990, 0.982), (0.996, 0.990), "high") for target in ("tflite", "onnx")),
+    Case("coreml", "mixed", (0.995, 0.988), (0.998, 0.995)),
 )
 
 
@@ -46,19 +71,19 @@ def quality(bench: Bench) -> Iterator[Figure]:
     texts = sentences(COUNT)
     reference = _reference(bench, texts)
     checkpoint = load_checkpoint(str(bench.minilm))
-    for target, recipe, must, aim in CASES:
-        name = f"MiniLM {target} {recipe}"
-        with_scales = _write(bench, checkpoint, target, recipe, equalised=True)
+    for case in CASES:
+        name = f"MiniLM {case.name}"
+        with_scales = _write(bench, checkpoint, case, equalised=True)
         mean, worst = _cosines(with_scales, texts, reference)
         for which, value, index in (("mean", mean, 0), ("worst", worst, 1)):
-            bounds = (must[index] if must else None, aim[index] if aim else None)
+            bounds = (case.must[index] if case.must else None, case.aim[index] if case.aim else None)
             yield Figure(f"{name}, {which} cosine of {COUNT} sentences", value, *bounds, at_least=True)
-        if not _equalises(bench, checkpoint, target, recipe):
+        if not _equalises(bench, checkpoint, case):
             continue
-        without = _write(bench, checkpoint, target, recipe, equalised=False)
+        without = _write(bench, checkpoint, case, equalised=False)
         for which, value in zip(("mean", "worst"), _cosines(without, texts, reference), strict=True):
             yield Figure(f"{name} without equalisation, {which}", value)
-        if target != "coreml":
+        if case.target != "coreml":
             yield Figure(
                 f"{name}, latency with / without equalisation", _cost(bench, with_scales, without, texts)
             )
@@ -75,26 +100,23 @@ def _reference(bench: Bench, texts: list[str]) -> NDArray[np.float32]:
     return np.array(rows)
 
 
-def _planned(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str) -> tuple[Plan, Target]:
-    chosen = read_recipe(recipe)
-    if chosen.budget is not None:
-        chosen = within(chosen, MIXED_BYTES)
-    request = Request(str(bench.minilm), target, chosen)
+def _planned(bench: Bench, checkpoint: Checkpoint, case: Case) -> tuple[Plan, Target]:
+    request = Request(str(bench.minilm), case.target, case.chosen)
     return make_plan(request, checkpoint.location.model, checkpoint.config)
 
 
-def _equalises(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str) -> bool:
-    plan, writer = _planned(bench, checkpoint, target, recipe)
+def _equalises(bench: Bench, checkpoint: Checkpoint, case: Case) -> bool:
+    plan, writer = _planned(bench, checkpoint, case)
     return writer.quantized_activations(plan) is not None
 
 
-def _write(bench: Bench, checkpoint: Checkpoint, target: str, recipe: str, *, equalised: bool) -> Path:
+def _write(bench: Bench, checkpoint: Checkpoint, case: Case, *, equalised: bool) -> Path:
     """A bundle whose parity is not judged."""
     from tokenizers import Tokenizer
 
-    folder = bench.folder / f"minilm-{recipe}-{'with' if equalised else 'without'}.{target}"
+    folder = bench.folder / f"minilm-{case.name}-{'with' if equalised else 'without'}"
     folder.mkdir()
-    plan, writer = _planned(bench, checkpoint, target, recipe)
+    plan, writer = _planned(bench, checkpoint, case)
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     texts = builtin_texts(
         "calibration", plan.task, tokenizer, plan.lengths, mask_token="[MASK]", mask_slots=None

@@ -10,12 +10,11 @@ from torch import Tensor, nn
 
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
-from bertmobile_export.network.heads import FeatureExtractionHead, Rows
 from bertmobile_export.plan import Plan
 from bertmobile_export.quantization.grid import make_grid
 from bertmobile_export.quantization.moments import Moments, moments_of
 from bertmobile_export.quantization.rounding import round_compensated, round_to_nearest
-from bertmobile_export.quantization.states import States, choose, embed, run_layer
+from bertmobile_export.quantization.states import States, choose, embed, read_by_head, run_layer
 from bertmobile_export.quantization.weights import matrices, require_finite
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import WORD_TABLE
@@ -182,7 +181,7 @@ def _moved(
     before = [embed(network, samples, RUN_TOKENS)]
     for layer in layers:
         before.append(run_layer(layer, before[-1])[0])
-    exact = _read_by_head(network, before[-1])
+    exact = read_by_head(network, before[-1])
 
     moved = {}
     done = 0
@@ -206,7 +205,7 @@ def _moved(
                 states, rest = before[index], layers[index:]
             for layer in rest:
                 states, _ = run_layer(layer, states)
-            moved[name] = distance(_read_by_head(network, states), exact)
+            moved[name] = distance(read_by_head(network, states), exact)
         finally:
             module.weight = weight
             if isinstance(module, nn.Linear):
@@ -225,20 +224,7 @@ def read(network: Network, samples: Sequence[Mapping[str, NDArray[np.int64]]]) -
         for layer in network.encoder.layers:
             assert isinstance(layer, Layer)
             states, _ = run_layer(layer, states)
-        return _read_by_head(network, states)
-
-
-def _read_by_head(network: Network, batches: Sequence[States]) -> Tensor:
-    rows = []
-    for states in batches:
-        hidden = states.rows.reshape(states.texts, -1, states.rows.shape[1])
-        if isinstance(network.head, FeatureExtractionHead):
-            rows.append(network.head(hidden, torch.ones(hidden.shape[:2]))["sentence_embedding"])
-        elif network.head.rows is Rows.FIRST:
-            rows.append(hidden[:, 0])
-        else:
-            rows.append(states.rows)
-    return torch.cat(rows)
+        return read_by_head(network, states)
 
 
 def distance(found: Tensor, exact: Tensor) -> float:

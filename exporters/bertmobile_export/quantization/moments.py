@@ -24,22 +24,27 @@ class Moments:
     wanted: Tensor
 
 
-def moments_of(exact: Sequence[Tensor], inputs: Iterable[Tensor]) -> Moments:
+def moments_of(
+    exact: Sequence[Tensor], inputs: Iterable[Tensor], weights: Sequence[Tensor] | None = None
+) -> Moments:
     """Of a linear layer's inputs, [tokens, inputs] float32 for each batch.
 
     Args:
         exact: in the float32 network.
         inputs: in the network as it is now.
+        weights: how much each token counts, [tokens] float32 for each batch; all alike by default.
     """
-    size, count = exact[0].shape[1], sum(map(len, exact))
-    wanted = torch.stack([batch.sum(0) for batch in exact]).sum(0) / count
+    weights = weights or [torch.ones(len(batch)) for batch in exact]
+    size, count = exact[0].shape[1], sum(float(each.sum()) for each in weights)
+    wanted = torch.stack([each @ batch for each, batch in zip(weights, exact, strict=True)]).sum(0) / count
     squares, drift, total = torch.zeros(size, size), torch.zeros(size, size), torch.zeros(size)
-    for goal, read in zip(exact, inputs, strict=True):
-        total += read.sum(0)
+    for goal, read, each in zip(exact, inputs, weights, strict=True):
+        total += each @ read
         # About the exact mean, which is near: sums of large numbers would lose what is small.
         centred = read - wanted
-        squares.addmm_(centred.T, centred)
-        drift.addmm_(centred.T, goal - read)
+        weighted = (centred * each.unsqueeze(1)).T
+        squares.addmm_(weighted, centred)
+        drift.addmm_(weighted, goal - read)
     found = total / count
     offset = found - wanted
     squares -= count * torch.outer(offset, offset)

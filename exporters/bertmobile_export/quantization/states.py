@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import Layer
 from bertmobile_export.network.equalisation import without_padding
+from bertmobile_export.network.heads import FeatureExtractionHead, Rows
 from bertmobile_export.threads import side_by_side
 
 # About as many as the built-in texts have: with a third of them, 4-bit weights of MiniLM lost a quarter more.
@@ -124,3 +125,17 @@ def inputs_of(layer: Layer, part: str, batches: Sequence[States]) -> Iterator[Te
         yield from side_by_side(run, batches)
     finally:
         hook.remove()
+
+
+def read_by_head(network: Network, batches: Sequence[States]) -> Tensor:
+    """What the head makes its answer of: a row for each text or token, [n, hidden] float32."""
+    rows = []
+    for states in batches:
+        hidden = states.rows.reshape(states.texts, -1, states.rows.shape[1])
+        if isinstance(network.head, FeatureExtractionHead):
+            rows.append(network.head(hidden, torch.ones(hidden.shape[:2]))["sentence_embedding"])
+        elif network.head.rows is Rows.FIRST:
+            rows.append(hidden[:, 0])
+        else:
+            rows.append(states.rows)
+    return torch.cat(rows)

@@ -11,11 +11,12 @@ from torch import Tensor, nn
 from bertmobile.errors import CheckpointError
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
+from bertmobile_export.quantization.effort import COPIES, importance, varied
 from bertmobile_export.quantization.grid import make_grid
 from bertmobile_export.quantization.matrix import QuantizedMatrix
 from bertmobile_export.quantization.moments import moments_of
 from bertmobile_export.quantization.rounding import damped, round_compensated, round_to_nearest
-from bertmobile_export.quantization.states import States, embed, inputs_of, run_layer
+from bertmobile_export.quantization.states import TOKENS, States, embed, inputs_of, run_layer
 from bertmobile_export.recipes import Recipe, WeightFormat
 from bertmobile_export.threads import one_thread_each, side_by_side
 
@@ -30,6 +31,7 @@ def quantize_weights(
     samples: Sequence[Mapping[str, NDArray[np.int64]]] = (),
     *,
     affine: bool = False,
+    words: Sequence[int] = (),
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Choose the codes of all matrices that a recipe stores as codes, in place.
@@ -44,13 +46,15 @@ def quantize_weights(
     float32 layer returned for the exact ones (as in GPTAQ, Li et al., 2025,
     https://arxiv.org/abs/2504.02692). Biases, which no recipe quantizes, take over what moves the mean
     (empirical bias correction, Nagel et al., 2019, https://arxiv.org/abs/1906.04721), so that the weights
-    only answer for what varies.
+    only answer for what varies. With the recipe's effort ``high``, more texts are read, and tokens count as
+    much as the head hears of them (see :mod:`~.effort`).
 
     Args:
         network: in float32; matrices that change get tensors of their own.
         recipe: which formats, and how to round.
         samples: the network's inputs, [1, length] int64 each; read where rounding is compensated.
         affine: whether rows of 8 bits have a zero point.
+        words: ids of the vocabulary's words; read where the effort is high.
         progress: called with the number of layers done and their total.
 
     Raises:
@@ -58,7 +62,12 @@ def quantize_weights(
     """
     with torch.inference_mode(False), torch.no_grad(), one_thread_each():
         compensated = recipe.rounding == "compensated"
-        exact = embed(network, samples) if compensated else []
+        tokens = TOKENS
+        if compensated and recipe.effort == "high":
+            samples = [*samples, *varied(samples, words)]
+            tokens *= 1 + COPIES
+        exact = embed(network, samples, tokens) if compensated else []
+        counts = importance(network, exact) if compensated and recipe.effort == "high" else {}
         single = [
             (name, module, recipe.form(name))
             for name, module in matrices(network)
@@ -67,13 +76,13 @@ def quantize_weights(
         rounded = side_by_side(lambda each: _nearest(*each, affine=affine), single)
         for (name, module, _), matrix in zip(single, rounded, strict=True):
             _take(network, name, module, matrix)
-        states = embed(network, samples) if compensated else []
+        states = embed(network, samples, tokens) if compensated else []
         layers = list(network.encoder.layers) if compensated else []
         for index, layer in enumerate(layers):
             assert isinstance(layer, Layer)
             name = f"encoder.layers.{index}"
             exact, inputs = run_layer(layer, exact, [linears[0] for linears in LINEARS_BY_INPUT])
-            _quantize_layer(network, name, layer, inputs, states, recipe, affine)
+            _quantize_layer(network, name, layer, inputs, states, counts, recipe, affine)
             states, _ = run_layer(layer, states)
             progress(index + 1, len(layers))
 
@@ -131,18 +140,22 @@ def _quantize_layer(
     layer: Layer,
     exact: Mapping[str, Sequence[Tensor]],
     states: Sequence[States],
+    counts: Mapping[str, Sequence[Tensor]],
     recipe: Recipe,
     affine: bool,
 ) -> None:
     """Round the linear layers, those with a common input together, in the order in which they run.
 
-    ``exact`` is what the first of each group reads in the float32 network, a tensor for each batch.
+    ``exact`` is what the first of each group reads in the float32 network, a tensor for each batch, and
+    ``counts`` has for each group how much its tokens count, or nothing.
     """
     for linears in LINEARS_BY_INPUT:
         forms = {part: recipe.form(f"{name}.{part}") for part in linears}
         if not any(form.quantized for form in forms.values()):
             continue
-        moments = moments_of(exact[linears[0]], inputs_of(layer, linears[0], states))
+        first = linears[0]
+        counting = counts.get(f"{name}.{first}")
+        moments = moments_of(exact[first], inputs_of(layer, first, states), counting)
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
         seen = damped(moments.squares.double(), DRIFT_DAMPING)
         solved = torch.linalg.solve(seen, moments.drift.double()).float()

@@ -77,6 +77,8 @@ class Recipe:
     document: Mapping[str, Any]
     modules: Mapping[str, WeightFormat] = field(default_factory=dict)
     rounding: Literal["nearest", "compensated"] = "nearest"
+    effort: Literal["standard", "high"] = "standard"
+    """How long compensated rounding may take."""
     budget: Budget | None = None
     """With one, formats are still to be chosen."""
     parity: Mapping[str, float] = field(default_factory=dict)
@@ -130,6 +132,20 @@ def keeping(recipe: Recipe, cosine: float) -> Recipe:
     return replace(recipe, name=name, budget=Budget(min_cosine=cosine), parity=parity, document=document)
 
 
+def with_effort(recipe: Recipe, effort: Literal["standard", "high"]) -> Recipe:
+    """A recipe whose weights are rounded with such an effort.
+
+    Raises:
+        UsageError: it rounds to nearest, which takes none.
+    """
+    if recipe.rounding == "nearest":
+        raise UsageError(
+            f"recipe {recipe.name} rounds each weight to nearest, and no effort changes that; "
+            "leave --effort out, or give --int4, --max-size, --min-parity or --recipe int8-static"
+        )
+    return replace(recipe, effort=effort, document={**recipe.document, "effort": effort})
+
+
 def recipe_names() -> list[str]:
     """Names of the built-in recipes."""
     files = resources.files(__name__).iterdir()
@@ -180,6 +196,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
         document,
         modules,
         document.get("rounding", "nearest"),
+        document.get("effort", "standard"),
         budget,
         document.get("parity", {}),
     )
