@@ -47,6 +47,14 @@ def test_the_recipe_of_a_bundle_makes_the_same_file_again(exports: Exports, tmp_
     assert (first.bundle / "model.onnx").read_bytes() == (again.bundle / "model.onnx").read_bytes()
 
 
+def test_a_high_effort_keeps_the_limit_and_is_noted_in_the_recipe(exports: Exports, tmp_path: Path) -> None:
+    model = str(exports.checkpoint(TASK))
+    arguments = ["--target", "onnx", "--model", model, "--output", str(tmp_path), "--untrained"]
+    assert main([*arguments, "--max-size", f"{LIMITS['onnx']}B", "--effort", "high"]) == 0
+    manifest = read_manifest(next(tmp_path.glob("*.onnx")))
+    assert manifest.recipe["effort"] == "high" and manifest.model_bytes <= LIMITS["onnx"]
+
+
 def test_an_impossible_limit_names_the_smallest_size_and_leaves_nothing(
     exports: Exports, tmp_path: Path
 ) -> None:
@@ -150,6 +158,7 @@ def test_the_plot_is_a_picture_with_a_name_for_each_line(
         (["--max-size", "1MB", "--plot", "a.pdf"], ".svg nor a .png"),
         (["--max-size", "1MB", "--min-parity", "0.99"], "more than one recipe"),
         (["--min-parity", "1"], "min-parity"),
+        (["--int8", "--effort", "high"], "leave --effort out"),
         (["--min-parity", "0.99", "--dry-run"], "--dry-run"),
     ],
 )

@@ -7,6 +7,22 @@ import litert_torch
 import torch
 from torch import nn
 
+from bertmobile_export.network import Network
+from bertmobile_export.sizes import POSITION_TABLE
+
+
+def leave_out_positions(network: Network, count: int) -> None:
+    """Keep the first ``count`` positions of the table, and of its codes, in place.
+
+    A table with one scale for all stays whole: its quantizer must see the weight that the scale is from.
+    """
+    table, codes = network.encoder.embeddings.position, network.codes.get(POSITION_TABLE)
+    if codes is not None:
+        if codes.form.granularity == "tensor":
+            return
+        network.codes[POSITION_TABLE] = codes.first_rows(count)
+    table.weight = nn.Parameter(table.weight[:count], requires_grad=False)
+
 
 def convert(network: nn.Module, length: int, mask_slots: int | None) -> bytes:
     """Convert a network.

@@ -117,6 +117,7 @@ class TfliteTarget:
                 mediapipe.adapt(model, plan)
             flatbuffer.write(model, path)
 
+        convert.leave_out_positions(network, max(traced, *plan.lengths))
         content = convert.convert(network, traced, plan.mask_slots)
         ranges = None
         if plan.recipe.needs_ranges:
