@@ -11,6 +11,7 @@ from bertmobile.console import run
 # command is called, so that --help does not wait for PyTorch.
 COMMANDS = {
     "accuracy": "Score a bundle and its source model on labelled texts, or on plain ones.",
+    "host": "Measure size, load, latency and memory of bundles on this machine.",
 }
 
 
@@ -35,6 +36,8 @@ EPILOG = """\b
 Examples:
   bertmobile-bench accuracy reviews-text-classification-int8.onnx --reference ./reviews --data test.tsv
       What did 8 bits cost?
+  bertmobile-bench host artifacts/*.tflite artifacts/*.onnx
+      How large, how fast, how much memory?
   bertmobile-bench accuracy --help
       All options of a command.
 

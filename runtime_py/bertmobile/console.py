@@ -72,6 +72,23 @@ def run(command: click.Command, argv: Sequence[str] | None = None, *, extra: str
     return code if isinstance(code, int) else 0
 
 
+def numbers(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
+    """Callback of an option that takes positive numbers with commas between them.
+
+    Raises:
+        click.BadParameter: it is given something else.
+    """
+    if value is None:
+        return None
+    try:
+        found = tuple(int(part) for part in value.split(","))
+    except ValueError as failure:
+        raise click.BadParameter(f"{value!r} is not a list of numbers such as 32,64,128") from failure
+    if min(found) < 1:
+        raise click.BadParameter("its numbers must be positive")
+    return found
+
+
 def print_json(value: Any) -> None:
     """One line of JSON on stdout.
 

@@ -12,7 +12,7 @@ from transformers import AutoTokenizer, BertForMaskedLM, BertForSequenceClassifi
 
 from bertmobile import ParityError, UsageError
 from bertmobile_bench.accuracy import Source, measure
-from bertmobile_bench.accuracy.interval import paired_difference
+from bertmobile_bench.interval import paired_difference
 from bertmobile_export.threads import one_thread_each
 from tests.exports import Exports
 from tests.messages import error_of

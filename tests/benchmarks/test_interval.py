@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bertmobile_bench.accuracy.interval import paired_bootstrap, paired_difference
+from bertmobile_bench.interval import paired_bootstrap, paired_difference
 
 
 def answers(both: int, lost: int, gained: int, neither: int) -> tuple[np.ndarray, np.ndarray]:

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from bertmobile import Model
 from bertmobile.errors import UsageError
-from bertmobile_bench.accuracy.interval import paired_bootstrap
 from bertmobile_bench.accuracy.reference import Source
 from bertmobile_bench.accuracy.score import Guess, Score, guess
 from bertmobile_bench.accuracy.tokens import Text, side_by_side
+from bertmobile_bench.interval import paired_bootstrap
 
 
 def score(

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from bertmobile import Model
-from bertmobile_bench.accuracy.interval import paired_difference
 from bertmobile_bench.accuracy.reference import Source
 from bertmobile_bench.accuracy.score import Score
 from bertmobile_bench.accuracy.tokens import Text, side_by_side
+from bertmobile_bench.interval import paired_difference
 
 
 def score(model: Model, source: Source, texts: Sequence[Text], progress: Callable[[int, int], None]) -> Score:

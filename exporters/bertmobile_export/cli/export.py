@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bertmobile.console import print_json, run, verbose_option
+from bertmobile.console import numbers, print_json, run, verbose_option
 from bertmobile.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,18 +49,6 @@ Examples:
 Exit codes: 0 done, 1 failed, 2 usage, 3 parity below its threshold (the bundle is
 kept as <name>.failed), 4 a package is missing.
 """
-
-
-def _lengths(context: click.Context, option: click.Parameter, value: str | None) -> tuple[int, ...] | None:
-    if value is None:
-        return None
-    try:
-        lengths = tuple(int(part) for part in value.split(","))
-    except ValueError as failure:
-        raise click.BadParameter(f"{value!r} is not a list of numbers such as 32,64,128") from failure
-    if min(lengths) < 1:
-        raise click.BadParameter("lengths must be positive")
-    return lengths
 
 
 def _size(context: click.Context, option: click.Parameter, value: str | None) -> int | None:
@@ -118,7 +106,7 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--seq-len",
     "lengths",
-    callback=_lengths,
+    callback=numbers,
     metavar="N,N,...",
     help="Length buckets in tokens.  [default: 32,64,128,256; 128 where a file holds only one]",
 )

@@ -1,0 +1,159 @@
+"""``bertmobile-bench host``."""
+
+from typing import Any
+
+import click
+
+from bertmobile.console import numbers, print_json, verbose_option
+
+EXAMPLES = """\b
+Examples:
+  bertmobile-bench host my-bert-fill-mask-int8.tflite
+      One thread and two; 32, 64, 128 and 256 tokens, and sentences. Two minutes for each bundle.
+  bertmobile-bench host artifacts/my-bert-*.onnx --vs artifacts/my-bert-fill-mask-float32.onnx
+      How many times faster than float32? Round by round, with a 95 % interval.
+  bertmobile-bench host BUNDLE --reference ./my-bert --threads 1 --lengths 128 --json > host.json
+      Beside eager PyTorch; every latency is in the JSON.
+
+\b
+Exit codes: 0 done, 1 failed, 2 usage, 4 a package is missing.
+"""
+
+
+@click.command("host", epilog=EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=click.Path())
+@click.option("--vs", type=click.Path(), metavar="BUNDLE", help="Compare all others with this one, in pairs.")
+@click.option(
+    "--reference", type=click.Path(), metavar="MODEL", help="Folder of the source: run by PyTorch, too."
+)
+@click.option("--threads", callback=numbers, default="1,2", show_default=True, metavar="N,N,...")
+@click.option(
+    "--lengths", callback=numbers, default="32,64,128,256", show_default=True, metavar="N,N,...",
+    help="Tokens of a run; those that a bundle does not have are passed over.",
+)  # fmt: skip
+@click.option("--no-texts", is_flag=True, help="Leave out the workload of sentences.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Of each case, at least."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of each case, at least."
+)
+@click.option("--engine", help="Engine to run the bundles with; by default the target's own.")
+@click.option(
+    "--cache-dir", type=click.Path(), metavar="DIR", help="For the engines' caches; none by default."
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout, with all latencies.")
+@verbose_option
+def command(
+    bundles: tuple[str, ...],
+    vs: str | None,
+    reference: str | None,
+    threads: tuple[int, ...],
+    lengths: tuple[int, ...],
+    no_texts: bool,
+    runs: int,
+    seconds: float,
+    engine: str | None,
+    cache_dir: str | None,
+    as_json: bool,
+) -> None:
+    """Measure size, load, latency and memory of bundles on this machine.
+
+    Each model has a process of its own. Cases take turns of half a second, so that a drift of the machine
+    meets all of them alike. Run it on an idle machine: a result that cannot be trusted says so.
+    """
+    # Imported here, not above: --help must answer at once.
+    from pathlib import Path
+
+    from bertmobile_bench.host.measure import Settings, measure
+    from bertmobile_export.cli.console import progress_bar, stderr_console
+
+    settings = Settings(
+        threads=threads,
+        lengths=lengths,
+        texts=not no_texts,
+        runs=runs,
+        seconds=seconds,
+        engine=engine,
+        reference=reference,
+        versus=Path(vs) if vs else None,
+        cache_dir=Path(cache_dir) if cache_dir else None,
+    )
+    console = stderr_console()
+    with progress_bar(console, visible=console.is_terminal) as progress:
+        document = measure([Path(bundle) for bundle in bundles], settings, progress)
+    if as_json:
+        print_json(document)
+    else:
+        _show(document)
+
+
+def _show(document: dict[str, Any]) -> None:
+    from rich.console import Console
+
+    from bertmobile_export.cli.console import megabytes, print_table
+
+    console = Console()
+    device = document["device"]
+    print_table(
+        console,
+        ("bundle", "model file", "all files", "compressed", "verdict"),
+        [
+            (
+                each["name"],
+                *(megabytes(each[key]) for key in ("model_bytes", "bytes", "compressed_bytes")),
+                each["verdict"],
+            )
+            for each in document["bundles"]
+        ],
+        title=f"{device['cpu'] or device['machine']}, {device['cores']} cores, {device['os']}",
+    )
+    for (bundle, threads), results in _groups(document["results"]).items():
+        console.print()
+        first = results[0]
+        print_table(
+            console,
+            ("tokens", "p90", "p50", "a second", "runs", "trusted"),
+            [_row(result) for result in results],
+            title=(
+                f"{bundle}, {first['engine']} {first['engine_version']}, threads: {threads}; "
+                f"load {first['load_seconds']:.2f} s, first answer {first['cold_start_seconds']:.2f} s after "
+                f"the process was started, peak {megabytes(first['peak_bytes'])}"
+            ),
+        )
+    for line in dict.fromkeys(f"{doubt}" for result in document["results"] for doubt in result["doubts"]):
+        console.print(f"not trusted: {line}", soft_wrap=True, highlight=False, markup=False)
+    if document["comparisons"]:
+        console.print()
+        print_table(
+            console,
+            ("bundle", "threads", "tokens", "ratio", "95 % interval"),
+            [_compared(each) for each in document["comparisons"]],
+            title=f"Compared with {document['comparisons'][0]['versus']}",
+        )
+
+
+def _groups(results: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
+    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
+    for result in results:
+        groups.setdefault((result["bundle"], result["threads"]), []).append(result)
+    return groups
+
+
+def _row(result: dict[str, Any]) -> tuple[str, ...]:
+    latency = result["latency"]
+    return (
+        result["workload"],
+        f"{1e3 * latency['p90']:.2f} ms",
+        f"{1e3 * latency['p50']:.2f} ms",
+        f"{result['per_second']:.1f}",
+        str(len(latency["seconds"])),
+        "no" if result["doubts"] else "yes",
+    )
+
+
+def _compared(comparison: dict[str, Any]) -> tuple[str, ...]:
+    interval = comparison["interval"]
+    spelt = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
+    key = ("bundle", "threads", "workload")
+    return *(str(comparison[each]) for each in key), f"{comparison['ratio']:.3f} x", spelt
