@@ -34,7 +34,7 @@ lint: $(VENV)/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Trains two models, exports and scores them, and writes the table of docs/accuracy.md; about an hour.
+# Trains two models, exports and scores them, and writes the table of docs/accuracy.md; two hours.
 accuracy: $(VENV)/installed
 	$(BIN)/python -m bertmobile_bench.accuracy_table docs/accuracy.md
 
