@@ -18,6 +18,8 @@ from bertmobile_export.threads import side_by_side
 # MiniLM at 4 bits: more copies, or more words, won nothing.
 COPIES = 2
 REPLACED = 0.2
+# Whose gradients are computed at a time.
+PIECE_TOKENS = 256
 # Importance of a token that the head does not hear of.
 LEAST = 0.1
 
@@ -71,13 +73,18 @@ def importance(network: Network, batches: Sequence[States]) -> dict[str, list[Te
 
     def squares(numbered: tuple[int, States]) -> dict[str, Tensor]:
         seed, states = numbered
+        generator = torch.Generator().manual_seed(seed)
+        pieces = [squares_of(piece, generator) for piece in _pieces(states)]
+        return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
+
+    def squares_of(states: States, generator: torch.Generator) -> dict[str, Tensor]:
         running.outputs = {}
         rows = states.rows.detach().requires_grad_()
         with torch.enable_grad():
             for layer in layers:
                 rows = layer(rows, states.mask)
             read = read_by_head(network, [replace(states, rows=rows)])
-        noise = torch.randn(read.shape, generator=torch.Generator().manual_seed(seed))
+        noise = torch.randn(read.shape, generator=generator)
         outputs: dict[str, list[Tensor]] = running.outputs
         flat = [output for group in outputs.values() for output in group]
         gradients = iter(torch.autograd.grad(read, flat, noise))
@@ -100,6 +107,16 @@ def importance(network: Network, batches: Sequence[States]) -> dict[str, list[Te
         for hook in hooks:
             hook.remove()
     return {name: _tempered([each[name] for each in found]) for name in found[0]}
+
+
+def _pieces(states: States) -> Iterator[States]:
+    """A few texts at a time: all that a layer computes is kept until the gradients are known."""
+    length, heads = len(states.rows) // states.texts, len(states.mask) // states.texts
+    count = max(PIECE_TOKENS // length, 1)
+    for first in range(0, states.texts, count):
+        texts = min(count, states.texts - first)
+        rows = states.rows[first * length : (first + texts) * length]
+        yield States(rows, states.mask[: texts * heads], texts)
 
 
 def _tempered(squares: Sequence[Tensor]) -> list[Tensor]:

@@ -1,5 +1,6 @@
 """A network's weights to codes, layer by layer."""
 
+import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -81,8 +82,9 @@ def quantize_weights(
         for index, layer in enumerate(layers):
             assert isinstance(layer, Layer)
             name = f"encoder.layers.{index}"
-            exact, inputs = run_layer(layer, exact, [linears[0] for linears in LINEARS_BY_INPUT])
-            _quantize_layer(network, name, layer, inputs, states, counts, recipe, affine)
+            original = copy.deepcopy(layer)
+            _quantize_layer(network, name, layer, original, exact, states, counts, recipe, affine)
+            exact, _ = run_layer(original, exact)
             states, _ = run_layer(layer, states)
             progress(index + 1, len(layers))
 
@@ -138,7 +140,8 @@ def _quantize_layer(
     network: Network,
     name: str,
     layer: Layer,
-    exact: Mapping[str, Sequence[Tensor]],
+    original: Layer,
+    exact: Sequence[States],
     states: Sequence[States],
     counts: Mapping[str, Sequence[Tensor]],
     recipe: Recipe,
@@ -146,8 +149,8 @@ def _quantize_layer(
 ) -> None:
     """Round the linear layers, those with a common input together, in the order in which they run.
 
-    ``exact`` is what the first of each group reads in the float32 network, a tensor for each batch, and
-    ``counts`` has for each group how much its tokens count, or nothing.
+    ``original`` is the layer in the float32 network, and ``exact`` what it reads there; ``counts`` has for
+    each group how much its tokens count, or nothing.
     """
     for linears in LINEARS_BY_INPUT:
         forms = {part: recipe.form(f"{name}.{part}") for part in linears}
@@ -155,7 +158,10 @@ def _quantize_layer(
             continue
         first = linears[0]
         counting = counts.get(f"{name}.{first}")
-        moments = moments_of(exact[first], inputs_of(layer, first, states), counting)
+        # Of one group at a time: those of all would take more memory than anything else.
+        wanted = list(inputs_of(original, first, exact))
+        moments = moments_of(wanted, inputs_of(layer, first, states), counting)
+        del wanted
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
         seen = damped(moments.squares.double(), DRIFT_DAMPING)
         solved = torch.linalg.solve(seen, moments.drift.double()).float()
