@@ -165,12 +165,10 @@ def _jobs(
     """By bundle and threads; PyTorch's are named after what they run."""
     for name, folder in subjects.items():
         known = manifests[name].lengths
-        # A dynamic file takes any length up to its longest.
-        dynamic = any(size == "length" for spec in manifests[name].inputs for size in spec.shape)
+        # A file that takes any batch takes any length up to its longest, too.
+        dynamic = any("batch" in spec.shape for spec in manifests[name].inputs)
         fitting = tuple(
-            length
-            for length in settings.lengths
-            if length in known or (dynamic and manifests[name].target == "onnx" and length <= max(known))
+            length for length in settings.lengths if length in known or (dynamic and length <= max(known))
         )
         if not fitting and not settings.texts:
             raise UsageError(
@@ -210,7 +208,6 @@ def _run(cases: Sequence[_Case], settings: Settings, progress: Progress) -> None
     for case in cases:
         case.take_turn()
     for case in cases:
-        case.rounds[:] = [case.rounds[0]]
         case.take_turn()
         del case.rounds[0]
     started = time.monotonic()

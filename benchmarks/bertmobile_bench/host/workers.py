@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +14,7 @@ from bertmobile.errors import BertMobileError
 from bertmobile_bench.host.worker import PEAK, Job
 
 _MODULE = "bertmobile_bench.host.worker"
-# What a worker without a model takes is not the model's, but no app is without a process either.
+# Neither telemetry nor log lines, whatever the libraries' versions.
 _QUIET = {"ORT_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
 
 
@@ -29,12 +30,14 @@ class Worker:
     """
 
     def __init__(self, job: Job) -> None:
+        # Not a pipe, which would stop a library that writes more than one holds.
+        self._errors = tempfile.TemporaryFile(mode="w+", encoding="utf-8", errors="replace")  # noqa: SIM115  # until close()
         started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", _MODULE, job.to_json()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=self._errors,
             text=True,
             env={**os.environ, **_QUIET},
         )
@@ -55,16 +58,20 @@ class Worker:
         return int(peak)
 
     def _answer(self) -> Any:
-        assert self._process.stdout is not None and self._process.stderr is not None
+        assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if line:
             return json.loads(line)
-        *_, last = ["it said nothing", *filter(None, self._process.stderr.read().splitlines())]
+        self._process.wait()
+        self._errors.seek(0)
+        *_, last = ["it said nothing", *filter(None, self._errors.read().splitlines())]
+        self.close()
         raise BertMobileError(f"a model ended while it was measured: {last}")
 
     def close(self) -> None:
         self._process.kill()
         self._process.communicate()
+        self._errors.close()
 
     def __enter__(self) -> Self:
         return self
