@@ -1,8 +1,9 @@
 """How PyTorch shares the cores with other work."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -27,6 +28,14 @@ def side_by_side(function: Callable[[Item], Result], items: Iterable[Item]) -> I
     """``function`` of each item in order, each call on a core of its own.
 
     Two threads inside PyTorch wait for each other at every operation, and beside any other load wait long.
+    Few results are computed ahead of those taken, since each may be large.
     """
-    with one_thread_each(), ThreadPoolExecutor(os.cpu_count()) as pool:
-        yield from pool.map(function, items)
+    cores = os.cpu_count() or 1
+    with one_thread_each(), ThreadPoolExecutor(cores) as pool:
+        ahead: deque[Future[Result]] = deque()
+        for item in items:
+            ahead.append(pool.submit(function, item))
+            if len(ahead) > cores:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()

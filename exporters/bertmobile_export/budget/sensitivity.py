@@ -108,7 +108,7 @@ def _moments(network: Network, states: list[States]) -> dict[str, Moments]:
         assert isinstance(layer, Layer)
         states, inputs = run_layer(layer, states, [linears[0] for linears in LINEARS_BY_INPUT])
         for linears in LINEARS_BY_INPUT:
-            read = moments_of(inputs[linears[0]], inputs[linears[0]])
+            read = moments_of((batch, batch) for batch in inputs[linears[0]])
             found |= {f"encoder.layers.{index}.{part}": read for part in linears}
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -24,29 +25,30 @@ class Moments:
     wanted: Tensor
 
 
-def moments_of(
-    exact: Sequence[Tensor], inputs: Iterable[Tensor], weights: Sequence[Tensor] | None = None
-) -> Moments:
-    """Of a linear layer's inputs, [tokens, inputs] float32 for each batch.
+def moments_of(pairs: Iterable[tuple[Tensor, Tensor]], weights: Sequence[Tensor] | None = None) -> Moments:
+    """Of a linear layer's inputs, read a batch at a time: those of all would take more memory than the network.
 
     Args:
-        exact: in the float32 network.
-        inputs: in the network as it is now.
+        pairs: of each batch, its inputs in the float32 network and in the network as it is now,
+            [tokens, inputs] float32 each.
         weights: how much each token counts, [tokens] float32 for each batch; all alike by default.
     """
-    weights = weights or [torch.ones(len(batch)) for batch in exact]
-    size, count = exact[0].shape[1], sum(float(each.sum()) for each in weights)
-    wanted = torch.stack([each @ batch for each, batch in zip(weights, exact, strict=True)]).sum(0) / count
-    squares, drift, total = torch.zeros(size, size), torch.zeros(size, size), torch.zeros(size)
-    for goal, read, each in zip(exact, inputs, weights, strict=True):
-        total += each @ read
-        # About the exact mean, which is near: sums of large numbers would lose what is small.
-        centred = read - wanted
+    batches = enumerate(pairs)
+    index, (goal, read) = next(batches)
+    # Sums of large numbers would lose what is small; the first batch's mean is near that of all.
+    centre, size = goal.mean(0), goal.shape[1]
+    squares, drift = torch.zeros(size, size), torch.zeros(size, size)
+    count, found, wanted = torch.zeros(()), torch.zeros(size), torch.zeros(size)
+    for index, (goal, read) in chain([(index, (goal, read))], batches):
+        each = weights[index] if weights else torch.ones(len(read))
+        centred, goal = read - centre, goal - centre
+        count += each.sum()
+        found += each @ centred
+        wanted += each @ goal
         weighted = (centred * each.unsqueeze(1)).T
         squares.addmm_(weighted, centred)
-        drift.addmm_(weighted, goal - read)
-    found = total / count
-    offset = found - wanted
-    squares -= count * torch.outer(offset, offset)
-    drift += count * torch.outer(offset, offset)
-    return Moments(squares, drift, found, wanted)
+        drift.addmm_(weighted, goal - centred)
+    found, wanted = found / count, wanted / count
+    squares -= count * torch.outer(found, found)
+    drift -= count * torch.outer(found, wanted - found)
+    return Moments(squares, drift, centre + found, centre + wanted)

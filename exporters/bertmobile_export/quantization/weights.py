@@ -157,11 +157,8 @@ def _quantize_layer(
         if not any(form.quantized for form in forms.values()):
             continue
         first = linears[0]
-        counting = counts.get(f"{name}.{first}")
-        # Of one group at a time: those of all would take more memory than anything else.
-        wanted = list(inputs_of(original, first, exact))
-        moments = moments_of(wanted, inputs_of(layer, first, states), counting)
-        del wanted
+        pairs = zip(inputs_of(original, first, exact), inputs_of(layer, first, states), strict=True)
+        moments = moments_of(pairs, counts.get(f"{name}.{first}"))
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
         seen = damped(moments.squares.double(), DRIFT_DAMPING)
         solved = torch.linalg.solve(seen, moments.drift.double()).float()
