@@ -26,20 +26,20 @@ class Moments:
 
 
 def moments_of(pairs: Iterable[tuple[Tensor, Tensor]], weights: Sequence[Tensor] | None = None) -> Moments:
-    """Of a linear layer's inputs, read a batch at a time: those of all would take more memory than the network.
+    """Of a linear layer's inputs, read a batch at a time: all of them together would be large.
 
     Args:
         pairs: of each batch, its inputs in the float32 network and in the network as it is now,
             [tokens, inputs] float32 each.
         weights: how much each token counts, [tokens] float32 for each batch; all alike by default.
     """
-    batches = enumerate(pairs)
-    index, (goal, read) = next(batches)
+    batches = iter(pairs)
+    first = next(batches)
     # Sums of large numbers would lose what is small; the first batch's mean is near that of all.
-    centre, size = goal.mean(0), goal.shape[1]
+    centre, size = first[0].mean(0), first[0].shape[1]
     squares, drift = torch.zeros(size, size), torch.zeros(size, size)
     count, found, wanted = torch.zeros(()), torch.zeros(size), torch.zeros(size)
-    for index, (goal, read) in chain([(index, (goal, read))], batches):
+    for index, (goal, read) in enumerate(chain([first], batches)):
         each = weights[index] if weights else torch.ones(len(read))
         centred, goal = read - centre, goal - centre
         count += each.sum()
