@@ -14,7 +14,9 @@ def read_environment() -> dict[str, Any]:
 
     return {
         "kind": "host",
+        "serial": None,
         "name": platform.node() or None,
+        "fingerprint": None,
         "os": platform.system().lower(),
         "os_version": platform.release(),
         "machine": platform.machine(),
@@ -22,6 +24,7 @@ def read_environment() -> dict[str, Any]:
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "emulated": False,
+        "fixed_performance": None,
         **readings(),
     }
 
@@ -39,6 +42,8 @@ def readings() -> dict[str, Any]:
         "load_average": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
         "temperature_celsius": max(highest, default=None),
         "battery_percent": battery.percent if battery else None,
+        "thermal_status": None,
+        "screen_on": None,
     }
 
 

@@ -128,6 +128,10 @@ def measure(
         "results": [
             {
                 "bundle": case.subject,
+                "runner": "python",
+                "engine_bytes": None,
+                "core_mask": None,
+                "golden": None,
                 **{key: opened[case.subject, case.threads][key] for key in ("engine", "engine_version")},
                 "threads": case.threads,
                 "workload": case.workload,
