@@ -98,6 +98,17 @@ def run_layer(
     return [states for states, _ in results], {part: [seen[part] for _, seen in results] for part in parts}
 
 
+def advance(layer: Layer, batches: list[States]) -> None:
+    """Replace what a layer reads by what it returns, batch by batch: those of all texts are large."""
+
+    def run(states: States) -> States:
+        with torch.no_grad():
+            return replace(states, rows=layer(states.rows, states.mask))
+
+    for index, states in enumerate(side_by_side(run, batches)):
+        batches[index] = states
+
+
 class _Reached(Exception):
     """Ends a forward pass whose rest nobody needs."""
 

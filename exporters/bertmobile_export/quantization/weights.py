@@ -17,7 +17,7 @@ from bertmobile_export.quantization.grid import make_grid
 from bertmobile_export.quantization.matrix import QuantizedMatrix
 from bertmobile_export.quantization.moments import moments_of
 from bertmobile_export.quantization.rounding import damped, round_compensated, round_to_nearest
-from bertmobile_export.quantization.states import TOKENS, States, embed, inputs_of, run_layer
+from bertmobile_export.quantization.states import TOKENS, States, advance, embed, inputs_of
 from bertmobile_export.recipes import Recipe, WeightFormat
 from bertmobile_export.threads import one_thread_each, side_by_side
 
@@ -84,8 +84,8 @@ def quantize_weights(
             name = f"encoder.layers.{index}"
             original = copy.deepcopy(layer)
             _quantize_layer(network, name, layer, original, exact, states, counts, recipe, affine)
-            exact, _ = run_layer(original, exact)
-            states, _ = run_layer(layer, states)
+            advance(original, exact)
+            advance(layer, states)
             progress(index + 1, len(layers))
 
 
