@@ -18,12 +18,11 @@ from typing import Any
 
 import numpy as np
 
-from bertmobile.manifest import Manifest
 from bertmobile.model import load
+from bertmobile.tokenization import Tokenization
+from bertmobile_bench.workers import PEAK
+from bertmobile_bench.workloads import TEXTS, random_inputs, text_inputs
 
-TEXTS = "texts"
-# Not a workload: asks for the peak of the resident bytes instead.
-PEAK = "peak"
 Run = Callable[[], object]
 
 
@@ -86,13 +85,11 @@ def _bundle_runs(job: Job) -> Iterator[Any]:
     def bound(inputs: dict[str, Any]) -> Run:
         return lambda: model.run(inputs)
 
-    runs = {str(length): [bound(_random(model.manifest, length))] for length in job.lengths}
+    manifest = model.manifest
+    runs = {str(length): [bound(random_inputs(manifest, length))] for length in job.lengths}
     if job.texts:
-        # The scores of the first token stand for those of a mask: they cost as much.
-        first = {"mask_positions": np.zeros((1, model.manifest.mask_slots or 1))}
-        named = {spec.name: spec.dtype for spec in model.manifest.inputs}
-        masks = {name: values.astype(named[name]) for name, values in first.items() if name in named}
-        runs[TEXTS] = [bound({**model.encode(text).inputs, **masks}) for text in job.texts]
+        tokenization = Tokenization.open(Path(job.bundle), manifest)
+        runs[TEXTS] = [bound(text_inputs(manifest, tokenization, text)) for text in job.texts]
     yield runs
 
 
@@ -115,23 +112,11 @@ def _reference_runs(job: Job) -> Iterator[Any]:
     def bound(ids: Any) -> Run:
         return lambda: model.run(ids, np.zeros_like(ids), positions)
 
-    runs = {str(length): [bound(_random(manifest, length)["input_ids"])] for length in job.lengths}
+    runs = {str(length): [bound(random_inputs(manifest, length)["input_ids"])] for length in job.lengths}
     if job.texts:
         longest = max(manifest.lengths)
         runs[TEXTS] = [bound(np.array([model.token_ids(text, None, longest)])) for text in job.texts]
     yield runs
-
-
-def _random(manifest: Manifest, length: int) -> dict[str, Any]:
-    """Inputs of so many random tokens; the first mask slot points at a token, as the others do."""
-    random = np.random.default_rng(length)
-    values = {
-        "input_ids": random.integers(1, manifest.tokenizer.vocab_size, (1, length)),
-        "attention_mask": np.ones((1, length)),
-        "token_type_ids": np.zeros((1, length)),
-        "mask_positions": np.zeros((1, manifest.mask_slots or 1)),
-    }
-    return {spec.name: values[spec.name].astype(spec.dtype) for spec in manifest.inputs}
 
 
 def _peak_bytes() -> int:

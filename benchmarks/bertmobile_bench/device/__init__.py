@@ -1,0 +1,1 @@
+"""Measures bundles on Android and Linux devices over adb: ``bertmobile-bench adb``."""
