@@ -11,6 +11,9 @@ from bertmobile.console import run
 # command is called, so that --help does not wait for PyTorch.
 COMMANDS = {
     "accuracy": "Score a bundle and its source model on labelled texts, or on plain ones.",
+    "adb": "Measure bundles on Android devices and emulators, and check their answers there.",
+    "build-runner": "Compile the program that runs bundles on a device.",
+    "devices": "List what adb sees, and what is missing for a good measurement.",
     "host": "Measure size, load, latency and memory of bundles on this machine.",
 }
 
@@ -24,7 +27,9 @@ class _Table(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"bertmobile_bench.commands.{cmd_name}").command
+        command: click.Command = import_module(
+            f"bertmobile_bench.commands.{cmd_name.replace('-', '_')}"
+        ).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -38,11 +43,14 @@ Examples:
       What did 8 bits cost?
   bertmobile-bench host artifacts/*.tflite artifacts/*.onnx
       How large, how fast, how much memory?
+  bertmobile-bench adb artifacts/*.tflite artifacts/*.onnx --runner runner
+      The same on the phone that is plugged in, its answers checked.
   bertmobile-bench accuracy --help
       All options of a command.
 
 \b
-Exit codes: 0 done, 1 failed, 2 usage, 3 the tokens differ, 4 a package is missing.
+Exit codes: 0 done, 1 failed, 2 usage, 3 the tokens or a device's answers differ,
+4 a package or a program is missing.
 """
 
 

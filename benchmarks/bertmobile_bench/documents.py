@@ -40,6 +40,22 @@ def document(
     return found
 
 
+def merged(documents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The documents of each device as one, with the readings before the first and after the last."""
+    found: dict[tuple[Any, ...], dict[str, Any]] = {}
+    for each in documents:
+        device = each["device"]
+        key = tuple(device[name] for name in ("kind", "serial", "name", "fingerprint"))
+        if key not in found:
+            found[key] = {**each, "bundles": list(each["bundles"]), "results": [], "comparisons": []}
+        whole = found[key]
+        whole["device"] = {**whole["device"], "after": device["after"]}
+        whole["bundles"] += [bundle for bundle in each["bundles"] if bundle not in whole["bundles"]]
+        for part in ("results", "comparisons"):
+            whole[part] = [*whole[part], *each[part]]
+    return list(found.values())
+
+
 def by_name(bundles: Sequence[Path]) -> dict[str, Path]:
     """Folders by name; one that is given twice counts once.
 

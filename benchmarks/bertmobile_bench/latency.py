@@ -34,13 +34,20 @@ def summarise(seconds: Sequence[float]) -> Summary:
     return Summary(float(p50), float(p90), float(p99) if enough else None, float(np.mean(seconds)))
 
 
-def doubts(seconds: Sequence[float]) -> list[str]:
-    """Why latencies in the order in which they were measured cannot be trusted; empty if they can."""
+def doubts(seconds: Sequence[float], *, alike: bool = True) -> list[str]:
+    """Why latencies in the order in which they were measured cannot be trusted; empty if they can.
+
+    Args:
+        seconds: of all runs.
+        alike: whether all runs were the same; those of different texts differ on a steady machine, too.
+    """
     found = []
     if len(seconds) < LEAST_RUNS:
         found.append(f"only {len(seconds)} runs, not {LEAST_RUNS}")
     if sum(seconds) < LEAST_SECONDS:
         found.append(f"only {sum(seconds):.1f} s of runs, not {LEAST_SECONDS:.0f}")
+    if not alike:
+        return found
     summary = summarise(seconds)
     if summary.p90 > WIDEST * summary.p50:
         found.append(f"a wide spread: p90 is {summary.p90 / summary.p50:.2f} times the median")

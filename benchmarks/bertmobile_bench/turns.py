@@ -9,6 +9,7 @@ from typing import Any
 from bertmobile_bench.latency import doubts as why_doubted
 from bertmobile_bench.latency import ratio, summarise
 from bertmobile_bench.workers import Worker
+from bertmobile_bench.workloads import TEXTS
 
 # Seconds of one case before the next has its turn: short against a drift of the machine.
 TURN_SECONDS = 0.5
@@ -104,7 +105,7 @@ def result(
         "latency": {**asdict(summarise(seconds)), "seconds": seconds},
         "per_second": len(seconds) / sum(seconds),
         "golden": golden,
-        "doubts": [*why_doubted(seconds), *doubts],
+        "doubts": [*why_doubted(seconds, alike=case.workload != TEXTS), *doubts],
     }
 
 

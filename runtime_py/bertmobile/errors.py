@@ -5,7 +5,8 @@ BertMobileError            1  failed
 ├── CheckpointError        1  a source model cannot be used
 ├── UsageError             2  an argument or an input is wrong
 ├── ParityError            3  the exported model differs from its reference
-└── MissingDependencyError 4  an optional package is not installed
+├── MissingDependencyError 4  an optional package is not installed
+└── MissingToolError       4  a program of the system is not installed
 """
 
 
@@ -42,3 +43,12 @@ class MissingDependencyError(BertMobileError):
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"{package} is not installed; add it with: pip install 'bertmobile[{extra}]'")
+
+
+class MissingToolError(BertMobileError):
+    """A program of the system, which pip cannot add, is not installed."""
+
+    exit_code = 4
+
+    def __init__(self, program: str, remedy: str) -> None:
+        super().__init__(f"{program} is not installed; {remedy}")

@@ -57,3 +57,8 @@ def test_an_interval_holds_the_ratio_of_scattered_rounds() -> None:
 
 def test_a_single_round_has_no_interval() -> None:
     assert ratio([2.0], [1.0]) == (2.0, None)
+
+
+def test_texts_of_different_length_are_not_doubted_for_their_spread() -> None:
+    texts = [0.1, 0.9] * LEAST_RUNS
+    assert doubts(texts) != [] and doubts(texts, alike=False) == []

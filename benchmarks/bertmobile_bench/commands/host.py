@@ -1,7 +1,5 @@
 """``bertmobile-bench host``."""
 
-from typing import Any
-
 import click
 
 from bertmobile.console import numbers, print_json, verbose_option
@@ -66,6 +64,7 @@ def command(
     from pathlib import Path
 
     from bertmobile_bench.host.measure import Settings, measure
+    from bertmobile_bench.tables import show
     from bertmobile_export.cli.console import progress_bar, stderr_console
 
     settings = Settings(
@@ -85,75 +84,4 @@ def command(
     if as_json:
         print_json(document)
     else:
-        _show(document)
-
-
-def _show(document: dict[str, Any]) -> None:
-    from rich.console import Console
-
-    from bertmobile_export.cli.console import megabytes, print_table
-
-    console = Console()
-    device = document["device"]
-    print_table(
-        console,
-        ("bundle", "model file", "all files", "compressed", "verdict"),
-        [
-            (
-                each["name"],
-                *(megabytes(each[key]) for key in ("model_bytes", "bytes", "compressed_bytes")),
-                each["verdict"],
-            )
-            for each in document["bundles"]
-        ],
-        title=f"{device['cpu'] or device['machine']}, {device['cores']} cores, {device['os']}",
-    )
-    for (bundle, threads), results in _groups(document["results"]).items():
-        console.print()
-        first = results[0]
-        print_table(
-            console,
-            ("tokens", "p90", "p50", "a second", "runs", "trusted"),
-            [_row(result) for result in results],
-            title=(
-                f"{bundle}, {first['engine']} {first['engine_version']}, threads: {threads}; "
-                f"load {first['load_seconds']:.2f} s, first answer {first['cold_start_seconds']:.2f} s after "
-                f"the process was started, peak {megabytes(first['peak_bytes'])}"
-            ),
-        )
-    for line in dict.fromkeys(f"{doubt}" for result in document["results"] for doubt in result["doubts"]):
-        console.print(f"not trusted: {line}", soft_wrap=True, highlight=False, markup=False)
-    if document["comparisons"]:
-        console.print()
-        print_table(
-            console,
-            ("bundle", "threads", "tokens", "ratio", "95 % interval"),
-            [_compared(each) for each in document["comparisons"]],
-            title=f"Compared with {document['comparisons'][0]['versus']}",
-        )
-
-
-def _groups(results: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:
-    groups: dict[tuple[str, int], list[dict[str, Any]]] = {}
-    for result in results:
-        groups.setdefault((result["bundle"], result["threads"]), []).append(result)
-    return groups
-
-
-def _row(result: dict[str, Any]) -> tuple[str, ...]:
-    latency = result["latency"]
-    return (
-        result["workload"],
-        f"{1e3 * latency['p90']:.2f} ms",
-        f"{1e3 * latency['p50']:.2f} ms",
-        f"{result['per_second']:.1f}",
-        str(len(latency["seconds"])),
-        "no" if result["doubts"] else "yes",
-    )
-
-
-def _compared(comparison: dict[str, Any]) -> tuple[str, ...]:
-    interval = comparison["interval"]
-    spelt = f"{interval[0]:.3f} to {interval[1]:.3f}" if interval else "-"
-    key = ("bundle", "threads", "workload")
-    return *(str(comparison[each]) for each in key), f"{comparison['ratio']:.3f} x", spelt
+        show(document)

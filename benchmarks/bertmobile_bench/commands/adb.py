@@ -1,0 +1,123 @@
+"""``bertmobile-bench adb``."""
+
+import click
+
+from bertmobile.console import numbers, print_json, verbose_option
+
+EXAMPLES = """\b
+Examples:
+  bertmobile-bench adb my-bert-fill-mask-int8.tflite --runner runner
+      On the one device that is connected; build-runner makes the folder "runner".
+  bertmobile-bench adb artifacts/my-bert-* --runner runner --all-devices --out results.jsonl
+      On all devices at once. After an interruption, the same with --resume goes on.
+  bertmobile-bench adb BUNDLE --runner runner --all-devices --adb-server rack-1:5037
+      And on those of another machine, which needs nothing but its adb server.
+
+\b
+Exit codes: 0 done, 1 failed (also where one of several devices was lost), 2 usage, 3 a device's answers
+are wrong, 4 adb is missing.
+"""
+
+
+@click.command("adb", epilog=EXAMPLES)
+@click.argument("bundles", nargs=-1, required=True, type=click.Path())
+@click.option("--runner", type=click.Path(), required=True, metavar="DIR", help="What build-runner made.")
+@click.option("--serial", help="Which device, where adb sees several.")
+@click.option("--all-devices", is_flag=True, help="All that are ready, at the same time.")
+@click.option(
+    "--adb-server", "servers", multiple=True, metavar="HOST:PORT",
+    help="With --all-devices: besides this machine's own server. Else: instead of it.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(), metavar="FILE.jsonl", help="A line for each result, when it is known."
+)
+@click.option("--resume", is_flag=True, help="Leave out what --out has already.")
+@click.option("--vs", type=click.Path(), metavar="BUNDLE", help="Compare all others with this one, in pairs.")
+@click.option("--threads", callback=numbers, default="1", show_default=True, metavar="N,N,...")
+@click.option(
+    "--core-mask", metavar="HEX", help="Cores to run on, as taskset takes them: f0 is the last four of eight."
+)
+@click.option(
+    "--lengths", callback=numbers, default="32,64,128,256", show_default=True, metavar="N,N,...",
+    help="Tokens of a run; those that a bundle does not have are passed over.",
+)  # fmt: skip
+@click.option("--no-texts", is_flag=True, help="Leave out the workload of sentences.")
+@click.option(
+    "--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Of each case, at least."
+)
+@click.option(
+    "--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of each case, at least."
+)
+@click.option(
+    "--cool-seconds", type=click.FloatRange(min=0), default=180.0, show_default=True,
+    help="How long to wait for a device that is throttled.",
+)  # fmt: skip
+@click.option(
+    "--json", "as_json", is_flag=True, help="A JSON object a line on stdout: device, threads, workload."
+)
+@verbose_option
+def command(
+    bundles: tuple[str, ...],
+    runner: str,
+    serial: str | None,
+    all_devices: bool,
+    servers: tuple[str, ...],
+    out: str | None,
+    resume: bool,
+    vs: str | None,
+    threads: tuple[int, ...],
+    core_mask: str | None,
+    lengths: tuple[int, ...],
+    no_texts: bool,
+    runs: int,
+    seconds: float,
+    cool_seconds: float,
+    as_json: bool,
+) -> int:
+    """Measure bundles on devices, and compare their answers there with the bundle's golden ones."""
+    from pathlib import Path
+
+    from bertmobile.errors import ParityError, UsageError
+    from bertmobile.manifest import read_manifest
+    from bertmobile_bench.device.adb import choose_all
+    from bertmobile_bench.device.matrix import ResultsFile, Settings, measure_all
+    from bertmobile_bench.documents import by_name, merged
+    from bertmobile_bench.tables import show
+    from bertmobile_export.cli.console import progress_bar, stderr_console
+
+    if resume and not out:
+        raise UsageError("--resume goes on where the file of --out ends; name it")
+    if core_mask is not None and not set(core_mask.removeprefix("0x")) <= set("0123456789abcdefABCDEF"):
+        raise UsageError(f"{core_mask} is not a hexadecimal mask of cores, such as f0")
+    versus = Path(vs) if vs else None
+    folders = by_name([*map(Path, bundles), *([versus] if versus else [])])
+    opened = {name: (folder, read_manifest(folder)) for name, folder in folders.items()}
+    settings = Settings(
+        builds=Path(runner),
+        threads=threads,
+        lengths=lengths,
+        texts=not no_texts,
+        runs=runs,
+        seconds=seconds,
+        versus=versus.resolve().name if versus else None,
+        core_mask=core_mask,
+        cool_seconds=cool_seconds,
+    )
+    devices = choose_all(servers, serial, all_devices)
+    results = ResultsFile(Path(out) if out else None, resume=resume)
+    console = stderr_console()
+    with progress_bar(console, visible=console.is_terminal) as progress:
+        lost = measure_all(devices, opened, settings, results, progress)
+    for document in results.documents if as_json else merged(results.documents):
+        print_json(document) if as_json else show(document)
+    for each in lost:
+        click.echo(f"error: {each.device}: {each.error}", err=True)
+    wrong = [
+        f"{result['bundle']} on {document['device']['serial']}: {line}"
+        for document in results.documents
+        for result in document["results"]
+        for line in (result["golden"] or {"failed": []})["failed"]
+    ]
+    if wrong:
+        raise ParityError(f"{len(wrong)} golden answers are out of tolerance, the first: {wrong[0]}")
+    return max((each.error.exit_code for each in lost), default=0)

@@ -1,0 +1,78 @@
+"""A folder on a device that is gone when its run is, however that ends."""
+
+import secrets
+import shlex
+import subprocess
+from types import TracebackType
+from typing import Self
+
+from bertmobile_bench.device.adb import Device, DeviceError
+
+_PREFIX = "/data/local/tmp/bertmobile-"
+# A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off.
+_KEEP = """
+mkdir -p {folder} && echo $$ > {folder}/keeper && echo ready && cat > /dev/null
+{at_end}
+rm -rf {folder}
+"""
+# Folders that no shell keeps: a device lost power. One that is just being made has no keeper yet.
+_SWEEP = """
+for folder in {prefix}*; do
+  [ -f "$folder/keeper" ] || continue
+  grep -q -a -F "$folder" "/proc/$(cat "$folder/keeper")/cmdline" 2>/dev/null && continue
+  for exe in /proc/[0-9]*/exe; do
+    pid="${{exe%/exe}}"
+    case "$(readlink "$exe" 2>/dev/null)" in "$folder"/*) kill -9 "${{pid#/proc/}}";; esac
+  done
+  rm -rf "$folder"
+done
+"""
+
+
+class RunFolder:
+    """A new folder below ``/data/local/tmp``; it and what runs in it end with the context.
+
+    Args:
+        device: where.
+        at_end: a command for the device's shell before the folder is removed.
+
+    Attributes:
+        path: on the device; of letters, digits, ``-`` and ``/`` only.
+
+    Raises:
+        DeviceError: the device was lost, or lets nothing be written.
+    """
+
+    def __init__(self, device: Device, at_end: str = ":") -> None:
+        self.path = _PREFIX + secrets.token_hex(8)
+        device.shell(_SWEEP.format(prefix=_PREFIX))
+        script = _KEEP.format(folder=shlex.quote(self.path), at_end=at_end)
+        self._keeper = subprocess.Popen(
+            device.shell_command(script),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        assert self._keeper.stdout is not None and self._keeper.stderr is not None
+        if self._keeper.stdout.readline().strip() != "ready":
+            reason = self._keeper.stderr.read().strip() or "it said nothing"
+            self._keeper.wait()
+            raise DeviceError(f"{device.serial} does not let {self.path} be made: {reason}")
+
+    def close(self) -> None:
+        """Remove the folder, if the device can still be reached."""
+        try:
+            self._keeper.communicate(timeout=30)
+        except subprocess.TimeoutExpired:
+            self._keeper.kill()
+            self._keeper.communicate()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
