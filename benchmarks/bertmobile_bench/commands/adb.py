@@ -21,7 +21,11 @@ are wrong, 4 adb is missing.
 
 @click.command("adb", epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path())
-@click.option("--runner", type=click.Path(), required=True, metavar="DIR", help="What build-runner made.")
+@click.option("--runner", type=click.Path(), metavar="DIR", help="What build-runner made: our native runner.")
+@click.option("--apk", type=click.Path(), metavar="FILE", help="Or the demo app's benchmark build.")
+@click.option(
+    "--benchmark-model", type=click.Path(), metavar="FILE", help="Or LiteRT's own program, for the device."
+)
 @click.option("--serial", help="Which device, where adb sees several.")
 @click.option("--all-devices", is_flag=True, help="All that are ready, at the same time.")
 @click.option(
@@ -58,7 +62,9 @@ are wrong, 4 adb is missing.
 @verbose_option
 def command(
     bundles: tuple[str, ...],
-    runner: str,
+    runner: str | None,
+    apk: str | None,
+    benchmark_model: str | None,
     serial: str | None,
     all_devices: bool,
     servers: tuple[str, ...],
@@ -80,7 +86,10 @@ def command(
     from bertmobile.errors import ParityError, UsageError
     from bertmobile.manifest import read_manifest
     from bertmobile_bench.device.adb import choose_all
-    from bertmobile_bench.device.matrix import ResultsFile, Settings, measure_all
+    from bertmobile_bench.device.kinds import choose_kind
+    from bertmobile_bench.device.matrix import measure_all
+    from bertmobile_bench.device.results_file import ResultsFile
+    from bertmobile_bench.device.runners import Settings
     from bertmobile_bench.documents import by_name, merged
     from bertmobile_bench.tables import show
     from bertmobile_export.cli.console import progress_bar, stderr_console
@@ -93,7 +102,6 @@ def command(
     folders = by_name([*map(Path, bundles), *([versus] if versus else [])])
     opened = {name: (folder, read_manifest(folder)) for name, folder in folders.items()}
     settings = Settings(
-        builds=Path(runner),
         threads=threads,
         lengths=lengths,
         texts=not no_texts,
@@ -103,11 +111,12 @@ def command(
         core_mask=core_mask,
         cool_seconds=cool_seconds,
     )
+    kind = choose_kind(runner, apk, benchmark_model, core_mask)
     devices = choose_all(servers, serial, all_devices)
     results = ResultsFile(Path(out) if out else None, resume=resume)
     console = stderr_console()
     with progress_bar(console, visible=console.is_terminal) as progress:
-        lost = measure_all(devices, opened, settings, results, progress)
+        lost = measure_all(devices, kind, opened, settings, results, progress)
     for document in results.documents if as_json else merged(results.documents):
         print_json(document) if as_json else show(document)
     for each in lost:

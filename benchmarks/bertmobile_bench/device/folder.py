@@ -12,7 +12,7 @@ _PREFIX = "/data/local/tmp/bertmobile-"
 # A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off.
 _KEEP = """
 mkdir -p {folder} && echo $$ > {folder}/keeper && echo ready && cat > /dev/null
-{at_end}
+[ -f {folder}/at-close ] && sh {folder}/at-close > /dev/null 2>&1
 rm -rf {folder}
 """
 # Folders that no shell keeps: a device lost power. One that is just being made has no keeper yet.
@@ -34,7 +34,6 @@ class RunFolder:
 
     Args:
         device: where.
-        at_end: a command for the device's shell before the folder is removed.
 
     Attributes:
         path: on the device; of letters, digits, ``-`` and ``/`` only.
@@ -43,10 +42,11 @@ class RunFolder:
         DeviceError: the device was lost, or lets nothing be written.
     """
 
-    def __init__(self, device: Device, at_end: str = ":") -> None:
+    def __init__(self, device: Device) -> None:
+        self._device = device
         self.path = _PREFIX + secrets.token_hex(8)
         device.shell(_SWEEP.format(prefix=_PREFIX))
-        script = _KEEP.format(folder=shlex.quote(self.path), at_end=at_end)
+        script = _KEEP.format(folder=shlex.quote(self.path))
         self._keeper = subprocess.Popen(
             device.shell_command(script),
             stdin=subprocess.PIPE,
@@ -60,6 +60,10 @@ class RunFolder:
             reason = self._keeper.stderr.read().strip() or "it said nothing"
             self._keeper.wait()
             raise DeviceError(f"{device.serial} does not let {self.path} be made: {reason}")
+
+    def at_close(self, command: str) -> None:
+        """Have the device's shell run a command before the folder is removed, however the run ends."""
+        self._device.shell(f"printf '%s\\n' {shlex.quote(command)} >> {self.path}/at-close")
 
     def close(self) -> None:
         """Remove the folder, if the device can still be reached."""

@@ -5,7 +5,7 @@ from typing import Any
 
 from bertmobile_bench.device import readings
 from bertmobile_bench.device.adb import REMEDIES, Device, DeviceError, Listed, Server
-from bertmobile_bench.device.matrix import doubts
+from bertmobile_bench.device.trust import doubts
 
 
 def list_devices(servers: Sequence[str]) -> Iterator[dict[str, Any]]:

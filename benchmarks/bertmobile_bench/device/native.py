@@ -1,47 +1,40 @@
 """The native runner on a device: our C program and a runtime library, pushed into the run's folder."""
 
 import shlex
-import tempfile
-from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 from bertmobile.bundle import verify_bundle
 from bertmobile.errors import UsageError
 from bertmobile.manifest import Manifest
-from bertmobile.tokenization import Tokenization
 from bertmobile_bench.device.adb import Device
 from bertmobile_bench.device.build import ENGINES, PROGRAM, read_versions
-from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from bertmobile_bench.device.folder import RunFolder
-from bertmobile_bench.device.golden import compare, golden_inputs, read_golden
+from bertmobile_bench.device.golden import golden_inputs, read_golden
+from bertmobile_bench.device.runners import (
+    LONGEST_SECONDS,
+    Cell,
+    Installed,
+    Settings,
+    check_answers,
+    push_cases,
+    workload_inputs,
+)
+from bertmobile_bench.measured import Measured
+from bertmobile_bench.turns import WARM_UP_RUNS, Case, Progress, take_turns
 from bertmobile_bench.workers import Worker
-from bertmobile_bench.workloads import TEXTS, random_inputs, sentences, text_inputs
 
-NAME = "native"
 GOLDEN = "golden"
-# Longer than any cell takes: a device that nobody reaches any more ends the runner by itself.
-_LONGEST_SECONDS = 3_600
-
-
-@dataclass(frozen=True)
-class _Installed:
-    """A bundle on the device: its folder there, and what checks its answers."""
-
-    path: str
-    manifest: Manifest
-    golden: Mapping[str, Any]
 
 
 class NativeRunner:
-    """The runner in a run's folder on a device.
+    """The runner in a run's folder on a device; see :class:`~.runners.Runner`.
 
     Args:
         device: where.
         folder: the run's.
-        builds: what ``build-runner`` made: a folder for each ABI.
         abi: the device's.
+        builds: what ``build-runner`` made: a folder for each ABI.
         core_mask: cores to run on, hexadecimal; None leaves them to the system.
 
     Raises:
@@ -49,8 +42,10 @@ class NativeRunner:
         UsageError: there is no build for its ABI.
     """
 
+    name = "native"
+
     def __init__(
-        self, device: Device, folder: RunFolder, builds: Path, abi: str, core_mask: str | None
+        self, device: Device, folder: RunFolder, abi: str, builds: Path, core_mask: str | None
     ) -> None:
         device.require_shell_v2()
         self._device, self._folder, self._build, self._core_mask = device, folder, builds / abi, core_mask
@@ -59,7 +54,7 @@ class NativeRunner:
                 f"{builds} has no runner for {abi}, which {device.name} needs; "
                 f"make one with: bertmobile-bench build-runner --abi {abi}"
             )
-        self._bundles: dict[str, _Installed] = {}
+        self._bundles: dict[str, Installed] = {}
         self._pushed: set[Path] = set()
         self._push(self._build / PROGRAM, folder.path)
         device.shell(f"chmod 755 {folder.path}/{PROGRAM}")
@@ -73,63 +68,59 @@ class NativeRunner:
             UsageError: nothing on such a device runs it.
         """
         verify_bundle(folder, manifest, allow_unverified=True)
-        path = f"{self._folder.path}/{len(self._bundles)}"
         for library in self._libraries(manifest):
             self._push(library, self._folder.path)
+        path = f"{self._folder.path}/{len(self._bundles)}"
         self._device.shell(f"mkdir {path}")
         self._push(folder / manifest.model_file, path)
-        golden = read_golden(folder)
-        self._bundles[name] = _Installed(path, manifest, golden)
-        self._push_cases(path, GOLDEN, golden_inputs(dict(golden), manifest))
+        self._bundles[name] = Installed(folder, path, manifest)
+        push_cases(self._device, path, GOLDEN, golden_inputs(read_golden(folder), manifest))
 
-    def push_workload(self, name: str, folder: Path, workload: str) -> None:
-        """Push the inputs of a workload of a bundle that is installed."""
-        installed = self._bundles[name]
-        manifest = installed.manifest
-        if workload == TEXTS:
-            tokenization = Tokenization.open(folder, manifest)
-            inputs = [text_inputs(manifest, tokenization, text) for text in sentences()]
-        else:
-            inputs = [random_inputs(manifest, int(workload))]
-        samples = [
-            Sample(manifest.signatures[manifest.bucket(each["input_ids"].shape[1])], each) for each in inputs
-        ]
-        self._push_cases(installed.path, workload, samples)
+    def measure(self, cell: Cell, settings: Settings, progress: Progress) -> list[Measured]:
+        """Run the bundles in turn, then each in a fresh process: its memory, and its golden answers."""
+        for name in cell.bundles:
+            installed = self._bundles[name]
+            push_cases(self._device, installed.path, cell.workload, workload_inputs(installed, cell.workload))
+        with ExitStack() as stack:
+            cases = [
+                Case(stack.enter_context(self._start(name, cell)), name, cell.threads, cell.workload)
+                for name in cell.bundles
+            ]
+            take_turns(cases, settings.runs, settings.seconds, progress)
+        return [self._finish(case, cell) for case in cases]
 
-    def start(self, name: str, threads: int, workload: str) -> Worker:
-        """Start a process on the device that runs a bundle's workload, or its golden inputs."""
+    def _finish(self, case: Case, cell: Cell) -> Measured:
+        installed = self._bundles[case.bundle]
+        engine = ENGINES[installed.manifest.target]
+        with self._start(case.bundle, cell) as worker:
+            worker.run(cell.workload, WARM_UP_RUNS)
+            peak = worker.peak_bytes()
+            worker.answer(GOLDEN)
+        return Measured.of_case(
+            case,
+            peak,
+            engine_version=case.worker.opened["engine_version"]
+            or read_versions(self._build).get(engine.name),
+            engine_bytes=(self._build / engine.library).stat().st_size,
+            golden=check_answers(self._device, installed, f"{installed.path}/{GOLDEN}.cases.answers"),
+        )
+
+    def _start(self, name: str, cell: Cell) -> Worker:
+        """Start a process on the device that runs a bundle's workload, and its golden inputs."""
         installed = self._bundles[name]
         engine = ENGINES[installed.manifest.target]
-        files = [f"{each}={installed.path}/{each}.cases" for each in (workload, GOLDEN)]
         arguments = [
             f"./{PROGRAM}",
             engine.name,
             f"./{engine.library}",
             f"{installed.path}/{installed.manifest.model_file}",
-            str(threads),
-            *files,
+            str(cell.threads),
+            *(f"{each}={installed.path}/{each}.cases" for each in (cell.workload, GOLDEN)),
         ]
         mask = ["taskset", self._core_mask] if self._core_mask else []
-        command = shlex.join(["timeout", str(_LONGEST_SECONDS), *mask, *arguments])
+        command = shlex.join(["timeout", str(LONGEST_SECONDS), *mask, *arguments])
         script = f"cd {self._folder.path} && LD_LIBRARY_PATH=. exec {command}"
         return Worker(self._device.shell_command(script), who=f"{name} on {self._device.name}")
-
-    def check(self, name: str, worker: Worker) -> dict[str, Any]:
-        """Whether the golden answers come out, as the schema ``results`` has it."""
-        installed = self._bundles[name]
-        worker.answer(GOLDEN)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "answers")
-            self._device.pull(f"{installed.path}/{GOLDEN}.cases.answers", path)
-            return compare(dict(installed.golden), read_cases(path))
-
-    def engine_bytes(self, name: str) -> int:
-        """Of the library, as an app carries it for this ABI."""
-        return (self._build / ENGINES[self._bundles[name].manifest.target].library).stat().st_size
-
-    def engine_version(self, name: str) -> str | None:
-        """Of the library, where its package told."""
-        return read_versions(self._build).get(ENGINES[self._bundles[name].manifest.target].name)
 
     def _libraries(self, manifest: Manifest) -> list[Path]:
         if manifest.target not in ENGINES:
@@ -149,9 +140,3 @@ class NativeRunner:
         if file not in self._pushed:
             self._device.push([file], folder)
             self._pushed.add(file)
-
-    def _push_cases(self, path: str, workload: str, samples: list[Sample]) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            file = Path(folder, f"{workload}.cases")
-            write_cases(file, samples)
-            self._device.push([file], path)

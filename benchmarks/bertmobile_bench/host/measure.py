@@ -12,7 +12,8 @@ from bertmobile_bench.documents import by_name, document
 from bertmobile_bench.host.environment import read_environment, readings
 from bertmobile_bench.host.worker import Job
 from bertmobile_bench.latency import LEAST_RUNS, LEAST_SECONDS
-from bertmobile_bench.turns import WARM_UP_RUNS, Case, Progress, comparisons, result, take_turns
+from bertmobile_bench.measured import Measured, comparisons, result
+from bertmobile_bench.turns import WARM_UP_RUNS, Case, Progress, take_turns
 from bertmobile_bench.workers import Worker
 from bertmobile_bench.workloads import LENGTHS, TEXTS, fitting_lengths, sentences
 
@@ -87,17 +88,13 @@ def measure(
             for workload in _workloads(job):
                 worker.run(workload, WARM_UP_RUNS)
             peaks[key] = worker.peak_bytes()
+    measured = [Measured.of_case(case, peaks[case.bundle, case.threads]) for case in cases]
     busy = _other_work(device)
-    results = [
-        result(case, runner="python", peak_bytes=peaks[case.bundle, case.threads], doubts=busy)
-        for case in cases
-    ]
-    versus = settings.versus.resolve().name if settings.versus else None
     return document(
         {**device, "after": readings()},
         {name: (folder, manifests[name]) for name, folder in subjects.items()},
-        results,
-        list(comparisons(cases, versus)),
+        [result(each, runner="python", doubts=busy) for each in measured],
+        list(comparisons(measured, settings.versus.resolve().name if settings.versus else None)),
     )
 
 
