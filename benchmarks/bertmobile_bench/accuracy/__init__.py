@@ -6,8 +6,8 @@ result = measure(Path("reviews-text-classification-int8.tflite"), "./reviews", P
 result.score.change, result.score.interval
 """
 
-from bertmobile_bench.accuracy.measure import TASKS, measure
+from bertmobile_bench.accuracy.measure import measure
 from bertmobile_bench.accuracy.reference import Source
 from bertmobile_bench.accuracy.score import Accuracy, Score
 
-__all__ = ["TASKS", "Accuracy", "Score", "Source", "measure"]
+__all__ = ["Accuracy", "Score", "Source", "measure"]

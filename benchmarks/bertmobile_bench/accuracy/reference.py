@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bertmobile.engines import Tensors
 from bertmobile.errors import CheckpointError, UsageError
-from bertmobile_bench.accuracy.score import Guess, guess
+from bertmobile_bench.accuracy.guess import Guess, guess
 from bertmobile_export.checkpoint import load_checkpoint, locate, read_config, resolve_task
 from bertmobile_export.parity.reference import Reference, load_reference
 
 Ids = tuple[int, ...]
+Outputs = dict[str, NDArray[np.float32]]
 
 
 @dataclass
@@ -27,7 +29,7 @@ class Source:
     labels: tuple[str, ...]
     weights_sha256: str
     model: Reference
-    _labels_of: dict[tuple[Ids, Ids], int] = field(default_factory=dict)
+    _outputs: dict[tuple[Ids, Ids], Outputs] = field(default_factory=dict)
     _guesses: dict[tuple[Ids, Ids, int], Guess] = field(default_factory=dict)
 
     @classmethod
@@ -62,17 +64,24 @@ class Source:
             model=load_reference(folder, config, task),
         )
 
-    def label(self, ids: Ids, types: Ids) -> int:
-        """Index of the likeliest label.
+    def run(self, inputs: Tensors) -> Outputs:
+        """The source in the place of a bundle's engine: the very same token ids, without their padding.
 
         Args:
-            ids, types: token ids and segments, without padding.
+            inputs: as a bundle's model takes them, [1, length] integers each.
+
+        Returns:
+            The outputs of the task by name, float32 with a batch of one; not the states of all tokens.
         """
-        key = (ids, types)
-        if key not in self._labels_of:
-            logits = self.model.run(np.array([ids]), np.array([types]))["logits"]
-            self._labels_of[key] = int(logits[0].argmax())
-        return self._labels_of[key]
+        tokens = int(inputs["attention_mask"].sum())
+        ids, types = (inputs[name][:, :tokens] for name in ("input_ids", "token_type_ids"))
+        key = (tuple(ids[0].tolist()), tuple(types[0].tolist()))
+        if key not in self._outputs:
+            outputs = self.model.run(ids, types)
+            # No measure reads them, and they are too large to be kept for each text.
+            outputs.pop("last_hidden_state", None)
+            self._outputs[key] = outputs
+        return self._outputs[key]
 
     def guess(self, ids: Ids, types: Ids, position: int, masked: NDArray[np.int64]) -> Guess:
         """What the model says about the token at ``position``, which is masked in ``masked``, [1, tokens]."""

@@ -1,43 +1,52 @@
-"""text-classification: how many texts get their right label."""
+"""text-classification: how many texts get their label, or how well a regression follows people's scores.
 
-from collections.abc import Callable, Sequence
+``flipped`` is the share of texts that get another label; for a regression see :func:`.correlation.score`.
+"""
 
-import numpy as np
+from collections.abc import Sequence
+from pathlib import Path
 
-from bertmobile import Model
-from bertmobile_bench.accuracy.reference import Source
-from bertmobile_bench.accuracy.score import Score
-from bertmobile_bench.accuracy.tokens import Text, side_by_side
-from bertmobile_bench.interval import paired_difference
+from bertmobile.errors import UsageError
+from bertmobile.manifest import Manifest
+from bertmobile.tasks.text_classification import TextClassification
+from bertmobile_bench.accuracy import correlation, labels
+from bertmobile_bench.accuracy.both import Both
+from bertmobile_bench.accuracy.data.files import DataSet
+from bertmobile_bench.accuracy.data.labels import number, one_of
+from bertmobile_bench.accuracy.data.texts import Example, read_texts
+from bertmobile_bench.accuracy.task import Findings
 
 
-def score(model: Model, source: Source, texts: Sequence[Text], progress: Callable[[int, int], None]) -> Score:
-    """Label all texts with both models.
-
-    Args:
-        texts: with labels, at least one.
-        progress: called with the number of texts done and their total.
-    """
-
-    def labels(text: Text) -> tuple[int, int]:
-        logits = model.run(text.encoded.inputs)["logits"][0]
-        return source.label(text.ids, text.types), int(logits.argmax())
-
-    found = []
-    for answer in side_by_side(labels, texts):
-        found.append(answer)
-        progress(len(found), len(texts))
-    answers = np.array(found)
-    right = answers == np.array([[text.example.label] for text in texts])
-    low, high = paired_difference(right[:, 0], right[:, 1])
-    reference, bundle = right.mean(axis=0).tolist()
-    return Score(
-        measure="accuracy",
-        count=len(texts),
-        reference=reference,
-        bundle=bundle,
-        change=100 * (bundle - reference),
-        unit="percentage points",
-        interval=(100 * low, 100 * high),
-        flipped=float((answers[:, 0] != answers[:, 1]).mean()),
+def measures(manifest: Manifest) -> tuple[str, ...]:
+    """What GLUE measures: accuracy, F1 and Matthews' correlation of labels, or correlations of a number."""
+    match manifest.problem_type, len(manifest.labels):
+        case "regression", 1:
+            return tuple(correlation.MEASURES)
+        case None | "single_label_classification", count if count > 1:
+            return labels.measures(count)
+    raise UsageError(
+        f"{manifest.name} gives neither one label of several nor one number ({manifest.problem_type}, "
+        f"{len(manifest.labels)} labels), so that no measure applies; compare it with bertmobile-parity"
     )
+
+
+def read(path: Path, manifest: Manifest, limit: int | None) -> DataSet[Example]:
+    """Texts or pairs, each with a label or, for a regression, a number."""
+    label = number if manifest.problem_type == "regression" else one_of(manifest.labels)
+    return read_texts(path, label, limit=limit)
+
+
+def score(both: Both, examples: Sequence[Example], measures: tuple[str, ...]) -> Findings:
+    """Label all texts with both models."""
+    manifest = both.model.manifest
+    regression = manifest.problem_type == "regression"
+
+    def answer(task: TextClassification, example: Example) -> float:
+        best = task.answer(example.text, example.pair)
+        assert isinstance(best, dict)
+        return float(best["score"]) if regression else manifest.labels.index(best["label"])
+
+    cut = both.cut((example.text, example.pair, example.place) for example in examples)
+    answers = both.ask(TextClassification, answer, examples)
+    compare = correlation.score if regression else labels.score
+    return Findings(compare(measures, [example.label for example in examples], answers), cut)

@@ -1,0 +1,1 @@
+"""Files of examples, one module for each kind of example."""
