@@ -122,11 +122,11 @@ def test_a_worse_classifier_drops_by_what_it_flips(
     assert score.interval[0] <= score.change <= score.interval[1] and score.interval[1] < 0
 
 
-def brute_force(folder: Path, texts: Sequence[str], longest: int = 64) -> tuple[float, int]:
-    """Pseudo-perplexity by its definition, and the number of tokens."""
+def brute_force(folder: Path, texts: Sequence[str], longest: int = 64) -> tuple[float, dict[int, float], int]:
+    """Pseudo-perplexity by its definition, top-1 and top-5, and the number of tokens."""
     model = BertForMaskedLM.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    total, count = 0.0, 0
+    total, count, hits = 0.0, 0, {1: 0, 5: 0}
     with torch.inference_mode():
         for text in texts:
             ids = tokenizer(text, truncation=True, max_length=longest, return_tensors="pt")["input_ids"]
@@ -136,7 +136,9 @@ def brute_force(folder: Path, texts: Sequence[str], longest: int = 64) -> tuple[
                 scores = model(input_ids=masked).logits[0, position].double().log_softmax(-1)
                 total -= scores[ids[0, position]].item()
                 count += 1
-    return math.exp(total / count), count
+                for most in hits:
+                    hits[most] += ids[0, position] in scores.topk(most).indices
+    return math.exp(total / count), {most: number / count for most, number in hits.items()}, count
 
 
 @pytest.mark.parametrize("form", [{}, {"full_logits": True}], ids=["slots", "full logits"])
@@ -145,7 +147,7 @@ def test_pseudo_perplexity_is_that_of_its_definition(
 ) -> None:
     checkpoint = exports.checkpoint("fill-mask")
     bundle = exports("fill-mask", target="onnx", **form).bundle
-    expected, count = brute_force(checkpoint, TEXTS)
+    expected, top, count = brute_force(checkpoint, TEXTS)
     result = measure(bundle, str(checkpoint), plain(tmp_path))
     score = result.score
     assert score.measure == "pseudo-perplexity" and score.count == count and result.truncated == 1
@@ -154,6 +156,10 @@ def test_pseudo_perplexity_is_that_of_its_definition(
     assert score.change == pytest.approx(100 * (score.bundle / score.reference - 1), abs=1e-9)
     assert abs(score.change) < 0.01 and score.flipped == 0.0
     assert score.interval[0] <= score.change <= score.interval[1]
+    for likeliest, one in zip(result.scores[1:], (1, 5), strict=True):
+        assert likeliest.measure == f"top-{one}" and likeliest.count == count
+        assert likeliest.reference == likeliest.bundle == pytest.approx(top[one])
+        assert (likeliest.change, likeliest.interval) == (0.0, (0.0, 0.0))
 
 
 def test_a_worse_masked_lm_is_more_perplexed(masked_lm: Path, exports: Exports, tmp_path: Path) -> None:
@@ -189,7 +195,7 @@ def test_few_masks_are_the_same_for_each_bundle_and_depend_on_the_seed(
 def test_a_reference_that_does_not_fit_the_bundle_is_refused(
     classifier: Path, masked_lm: Path, exports: Exports, tmp_path: Path
 ) -> None:
-    data = labelled(tmp_path, [("a", None)], [0])
+    data = labelled(tmp_path, [("a", None), ("b", None)], [0, 1])
     vectors = exports.checkpoint("feature-extraction")
     message = error_of(UsageError, measure, masked_lm, str(vectors), plain(tmp_path))
     assert "is a feature-extraction model and the bundle is for fill-mask" in message
@@ -218,18 +224,28 @@ def test_a_reference_that_reads_other_tokens_is_a_failure_of_parity(
 
 
 @pytest.mark.parametrize(
-    ("task", "checkpoint", "words"),
-    [
-        ("feature-extraction", {}, ["is for feature-extraction", "text-classification and fill-mask"]),
-        ("text-classification", {"problem_type": "multi_label_classification"}, ["multi_label"]),
-    ],
+    "problem_type", ["multi_label_classification", "regression"], ids=["labels at will", "several numbers"]
 )
-def test_a_bundle_that_has_no_score_is_refused(
-    task: str, checkpoint: dict[str, Any], words: list[str], exports: Exports, tmp_path: Path
+def test_a_bundle_that_no_measure_fits_is_refused(
+    problem_type: str, exports: Exports, tmp_path: Path
 ) -> None:
-    bundle = exports(task, target="onnx", checkpoint=checkpoint).bundle
+    checkpoint = {"problem_type": problem_type}
+    bundle = exports("text-classification", target="onnx", checkpoint=checkpoint).bundle
     message = error_of(UsageError, measure, bundle, "absent", plain(tmp_path))
-    assert all(word in message for word in words), message
+    assert "neither one label of several nor one number" in message and problem_type in message
+
+
+def test_the_measures_are_those_asked_for_in_that_order(
+    classifier: Path, exports: Exports, tmp_path: Path
+) -> None:
+    source = Source.open(str(exports.checkpoint("text-classification")), "text-classification")
+    data = labelled(tmp_path, [(text, None) for text in TEXTS], [0, 1, 2] * 3)
+    wanted = measure(classifier, source, data, measures=["matthews", "accuracy", "matthews"])
+    assert [score.measure for score in wanted.scores] == ["matthews", "accuracy"]
+    assert wanted.score == wanted.scores[0]
+    # F1 is that of one label against one other, and this model has three.
+    message = error_of(UsageError, measure, classifier, source, data, measures=["f1"])
+    assert "has no measure f1; it has accuracy, matthews" in message
 
 
 def test_texts_that_have_no_pseudo_perplexity_are_refused(
@@ -239,7 +255,7 @@ def test_texts_that_have_no_pseudo_perplexity_are_refused(
     for texts, word in (
         (["The sea.", "The [MASK] was cold."], "line 2 of the data holds the mask token"),
         (["The sea.", "\u200b"], "line 2 of the data has no token"),
-        (["The sea."], "needs two texts"),
+        (["The sea."], "needs two examples"),
     ):
         assert word in error_of(UsageError, measure, masked_lm, reference, plain(tmp_path, texts))
     surrogates = tmp_path / "data.jsonl"
