@@ -82,10 +82,43 @@ FILES = {
     "reviews.txt": "A good film.\nI did not like the end of it.\nThey made it again.\n",
     "paragraphs.txt": "It was written by Ada.\nThe letter came in May.\n",
 }
+SQUAD = {"context": "It was Ada.", "qas": [{"question": who, "answers": [{"text": "Ada"}]} for who in "ab"]}
 # Models that the examples measure, with the data beside them; their bundles are real.
-MEASURED = {
-    "sentiment": ("text-classification", "test.tsv", "text\tlabel\nA good film.\t1\nIt rained.\t0\n"),
-    "mlm": ("fill-mask", "test.jsonl", '{"text": "The sea was calm."}\n{"text": "We walked home."}\n'),
+MEASURED: dict[str, tuple[str, dict[str, Any], str, str]] = {
+    "sentiment": ("text-classification", {}, "test.tsv", "text\tlabel\nA good film.\t1\nIt rained.\t0\n"),
+    "mrpc": (
+        "text-classification",
+        {"id2label": {0: "0", 1: "1"}, "label2id": {"0": 0, "1": 1}},
+        "dev.tsv",
+        "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n1\t7\t8\tHe ran.\tShe ran.\n0\t9\t10\tYes.\tNo.\n",
+    ),
+    "stsb": (
+        "text-classification",
+        {"id2label": {0: "score"}, "label2id": {"score": 0}},
+        "dev.tsv",
+        "index\tsentence1\tsentence2\tscore\n0\tHe ran.\tShe ran.\t4.2\n1\tYes.\tNo.\t1.000\n",
+    ),
+    "ner": (
+        "token-classification",
+        {},
+        "test.conll",
+        "Ada NNP B-PER\nran VBD O\n\nIn IN O\nParis NNP B-LOC\n",
+    ),
+    "qa": ("question-answering", {}, "dev-v1.1.json", json.dumps({"data": [{"paragraphs": [SQUAD]}]})),
+    "nsp": (
+        "next-sentence",
+        {},
+        "pairs.jsonl",
+        '{"text": "It rained.", "pair": "We stayed.", "label": "is_next"}\n'
+        '{"text": "It rained.", "pair": "Two is even.", "label": 1}\n',
+    ),
+    "minilm": (
+        "feature-extraction",
+        {},
+        "sts-dev.tsv",
+        "sentence1\tsentence2\tscore\nHe ran.\tShe ran.\t4.2\nYes.\tNo.\t1.0\n",
+    ),
+    "mlm": ("fill-mask", {}, "test.jsonl", '{"text": "The sea was calm."}\n{"text": "We walked home."}\n'),
 }
 MY_BERT = "my-bert"
 # The sizes on the card of the default model.
@@ -224,13 +257,14 @@ def lay_out(folder: Path, exports: Exports) -> Path:
         (folder / "artifacts" / name).symlink_to(bundle)
     for name, manifest in PLACEHOLDERS.items():
         write_bundle(folder / "artifacts" / name, make_manifest(**manifest))
-    for name, (task, data, content) in MEASURED.items():
+    for name, (task, more, data, content) in MEASURED.items():
         (folder / name).mkdir()
         # Untrained: an export with 8 bits is then judged on cosines alone.
-        for path in exports.checkpoint(task, trained=False).iterdir():
+        checkpoint = {"trained": False, **more}
+        for path in exports.checkpoint(task, **checkpoint).iterdir():
             (folder / name / path.name).symlink_to(path)
         (folder / name / data).write_text(content, encoding="utf-8")
-        bundle = exports(task, target="onnx", checkpoint={"trained": False}).bundle
+        bundle = exports(task, target="onnx", checkpoint=checkpoint).bundle
         (folder / "artifacts" / f"{name}-{task}-int8.onnx").symlink_to(bundle)
     (folder / MY_BERT).symlink_to(exports.checkpoint("feature-extraction"))
     (folder / ".venv").symlink_to(sys.prefix)

@@ -22,24 +22,24 @@ def single() -> Any:
         yield
 
 
+def command(exports: Exports, task: str, data: Path, content: str) -> list[str]:
+    data.write_text(content, encoding="utf-8")
+    bundle, reference = exports(task, target="onnx").bundle, exports.checkpoint(task)
+    return ["accuracy", str(bundle), "--reference", str(reference), "--data", str(data)]
+
+
 @pytest.fixture
 def classify(exports: Exports, tmp_path: Path) -> list[str]:
     """A command that labels three texts."""
-    data = tmp_path / "data.tsv"
-    data.write_text("text\tlabel\n" + "".join(f"{text}\tgood\n" for text in TEXTS), encoding="utf-8")
-    bundle = exports("text-classification", target="onnx").bundle
-    reference = exports.checkpoint("text-classification")
-    return ["accuracy", str(bundle), "--reference", str(reference), "--data", str(data)]
+    content = "text\tlabel\n" + "".join(f"{text}\tgood\n" for text in TEXTS)
+    return command(exports, "text-classification", tmp_path / "data.tsv", content)
 
 
 @pytest.fixture
 def fill(exports: Exports, tmp_path: Path) -> list[str]:
     """A command that masks the tokens of three texts."""
-    data = tmp_path / "data.jsonl"
-    data.write_text("".join(json.dumps({"text": text}) + "\n" for text in TEXTS), encoding="utf-8")
-    bundle = exports("fill-mask", target="onnx").bundle
-    reference = exports.checkpoint("fill-mask")
-    return ["accuracy", str(bundle), "--reference", str(reference), "--data", str(data)]
+    content = "".join(json.dumps({"text": text}) + "\n" for text in TEXTS)
+    return command(exports, "fill-mask", tmp_path / "data.jsonl", content)
 
 
 def error_line(capsys: pytest.CaptureFixture[str]) -> str:
@@ -51,24 +51,71 @@ def error_line(capsys: pytest.CaptureFixture[str]) -> str:
 def test_the_table_of_a_classifier(classify: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main(classify) == 0
     out, err = capfd.readouterr()
-    title, header, row = out.splitlines()
+    title, header, row, matthews = out.splitlines()
     assert err == "" and "tiny-text-classification" in title and title.endswith(": 3 texts")
     assert header.split() == ["reference", "bundle", "change", "95", "%", "interval", "flipped"]
     assert row.startswith("accuracy") and "+0.00 points" in row and row.endswith(" 0.00 %")
+    assert matthews.startswith("matthews") and "+0.0000" in matthews
+    assert main([*classify, "--measure", "matthews"]) == 0
+    assert [row.split() for row in capfd.readouterr().out.splitlines()[2:]] == [matthews.split()]
 
 
 def test_the_table_of_a_masked_lm(fill: list[str], capfd: pytest.CaptureFixture[str]) -> None:
     assert main([*fill, "--masks-per-text", "2"]) == 0
-    title, _, row = capfd.readouterr().out.splitlines()
-    assert title.endswith(": 3 texts, 6 masks") and row.startswith("pseudo-perplexity")
+    title, _, *rows = capfd.readouterr().out.splitlines()
+    assert title.endswith(": 3 texts, 6 masks")
+    assert [row.split()[0] for row in rows] == ["pseudo-perplexity", "top-1", "top-5"]
 
 
-@pytest.mark.parametrize("kind", ["classify", "fill"])
+@pytest.fixture
+def tag(exports: Exports, tmp_path: Path) -> list[str]:
+    """A command that tags three sentences."""
+    content = "\n".join("".join(f"{word} B-PER\n" for word in text.split()) for text in TEXTS)
+    return command(exports, "token-classification", tmp_path / "data.conll", content)
+
+
+@pytest.fixture
+def answer(exports: Exports, tmp_path: Path) -> list[str]:
+    """A command that answers a question about each of three texts."""
+    rows = [{"question": "What?", "context": text, "answers": [text.split()[1]]} for text in TEXTS]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    return command(exports, "question-answering", tmp_path / "data.jsonl", content)
+
+
+@pytest.fixture
+def follow(exports: Exports, tmp_path: Path) -> list[str]:
+    """A command that judges three pairs."""
+    content = "text\tpair\tlabel\n" + "".join(f"{text}\tAnd then.\tis_next\n" for text in TEXTS)
+    return command(exports, "next-sentence", tmp_path / "data.tsv", content)
+
+
+@pytest.fixture
+def liken(exports: Exports, tmp_path: Path) -> list[str]:
+    """A command that compares three pairs."""
+    rows = enumerate(TEXTS)
+    content = "sentence1\tsentence2\tscore\n" + "".join(f"{text}\tThe sea.\t{i}.5\n" for i, text in rows)
+    return command(exports, "feature-extraction", tmp_path / "data.tsv", content)
+
+
+def test_the_table_of_a_tagger_counts_words(tag: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(tag) == 0
+    title, _, *rows = capfd.readouterr().out.splitlines()
+    assert title.endswith(": 3 texts, 15 words")
+    assert [row.split()[0] for row in rows] == ["f1", "precision", "recall", "accuracy"]
+
+
+def test_the_table_of_answers_counts_questions(answer: list[str], capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(answer) == 0
+    title, _, *rows = capfd.readouterr().out.splitlines()
+    assert title.endswith(": 3 questions")
+    assert [row.split()[0] for row in rows] == ["exact-match", "f1"]
+
+
+@pytest.mark.parametrize("kind", ["classify", "fill", "tag", "answer", "follow", "liken"])
 def test_json_fits_its_schema_and_names_no_place(
     kind: str, request: pytest.FixtureRequest, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    command = request.getfixturevalue(kind)
-    assert main([*command, "--json", "--limit", "2"]) == 0
+    assert main([*request.getfixturevalue(kind), "--json", "--limit", "2"]) == 0
     out, err = capfd.readouterr()
     assert err == "" and out.count("\n") == 1
     document = json.loads(out)
@@ -84,6 +131,8 @@ def test_errors_have_one_line_and_their_exit_code(
 ) -> None:
     assert main([*classify[:-1], str(tmp_path / "absent.tsv")]) == 2
     assert "absent.tsv cannot be read" in error_line(capsys)
+    assert main([*classify, "--measure", "recall"]) == 2
+    assert "no measure recall; it has accuracy, matthews" in error_line(capsys)
     assert main([*classify, "--masks-per-text", "2"]) == 2
     assert "--masks-per-text" in error_line(capsys)
     assert main(["accuracy", str(tmp_path), *classify[2:]]) == 1

@@ -219,7 +219,7 @@ def write_questions(folder: Path, right: Sequence[str]) -> Path:
 
 
 def answered_by_transformers(checkpoint: Path, question: str, context: str) -> str:
-    """The likeliest answer of one window: spans of at most 15 tokens, widened to words, equal ones together."""
+    """The likeliest answer of one window: of at most 15 tokens, widened to words, equal ones together."""
     found, encoded = outputs(BertForQuestionAnswering, checkpoint, question, context)
     start, end = (scores[0].softmax(-1) for scores in (found.start_logits, found.end_logits))
     inside = [place for place, sequence in enumerate(encoded.sequence_ids()) if sequence == 1]
