@@ -173,6 +173,22 @@ def test_words_have_the_tags_that_transformers_gives_to_their_first_tokens(made:
     assert recall.reference == 1.0 and precision.bundle < 1.0
 
 
+def test_padding_of_a_bundle_is_nothing_to_the_reference(made: Any, exports: Exports, tmp_path: Path) -> None:
+    dynamic, checkpoint = made("token-classification")
+    padded = exports("token-classification", target="onnx", portable=True).bundle
+    tags = [["B-PER"] * len(words) for words in SENTENCES]
+    source = Source.open(str(checkpoint), "token-classification")
+    data = write_tags(tmp_path, SENTENCES, tags)
+    first = measure(dynamic, source, data)
+    asked = dict(source._outputs)
+    assert len(asked) == len(SENTENCES)
+    again = measure(padded, source, data)
+    # It has answered each sentence once, for both bundles.
+    assert source._outputs.keys() == asked.keys()
+    assert all(source._outputs[key] is found for key, found in asked.items())
+    assert again.scores == first.scores
+
+
 def test_a_tagger_that_finds_nothing_loses_all_entities(made: Any, tmp_path: Path) -> None:
     bundle, checkpoint = made("token-classification")
     with torch.inference_mode(False):
