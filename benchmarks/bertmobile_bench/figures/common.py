@@ -54,9 +54,8 @@ class Bench:
     """Environment with optimum-onnx (tests/clients/optimum-requirements.txt)."""
 
     def eight_layers(self, task: str = "fill-mask") -> Path:
-        """An 8-layer, 512-wide model with random weights and MiniLM's vocabulary."""
-        path = self.folder / f"8l-512h-{task}"
-        return path if path.exists() else _make_eight_layers(path, task)
+        """See :func:`eight_layers`."""
+        return eight_layers(self.folder, task)
 
     def export(self, name: str, *options: str, target: str = "tflite") -> tuple[Path, Any]:
         """Run the command; the bundle and the finished process."""
@@ -74,7 +73,11 @@ def minilm_folder() -> Path:
     return Path(spec.origin).parent / "model"
 
 
-def _make_eight_layers(path: Path, task: str) -> Path:
+def eight_layers(folder: Path, task: str = "fill-mask") -> Path:
+    """An 8-layer, 512-wide model with random weights and MiniLM's vocabulary, in a folder of ``folder``."""
+    path = folder / f"8l-512h-{task}"
+    if path.exists():
+        return path
     import torch
     from transformers import BertConfig, BertForMaskedLM, BertForSequenceClassification
 
