@@ -10,6 +10,8 @@ Examples:
       On the one device that is connected; build-runner makes the folder "runner".
   bertmobile-bench adb artifacts/my-bert-* --runner runner --all-devices --out results.jsonl
       On all devices at once. After an interruption, the same with --resume goes on.
+  bertmobile-bench adb BUNDLE --runner runner --emulated
+      On an emulated arm64 Linux device; its times say nothing of a phone.
   bertmobile-bench adb BUNDLE --runner runner --all-devices --adb-server rack-1:5037
       And on those of another machine, which needs nothing but its adb server.
 
@@ -28,6 +30,7 @@ are wrong, 4 adb is missing.
 )
 @click.option("--serial", help="Which device, where adb sees several.")
 @click.option("--all-devices", is_flag=True, help="All that are ready, at the same time.")
+@click.option("--emulated", is_flag=True, help="An emulated arm64 Linux device, booted for this and stopped.")
 @click.option(
     "--adb-server", "servers", multiple=True, metavar="HOST:PORT",
     help="With --all-devices: besides this machine's own server. Else: instead of it.",
@@ -67,6 +70,7 @@ def command(
     benchmark_model: str | None,
     serial: str | None,
     all_devices: bool,
+    emulated: bool,
     servers: tuple[str, ...],
     out: str | None,
     resume: bool,
@@ -81,16 +85,18 @@ def command(
     as_json: bool,
 ) -> int:
     """Measure bundles on devices, and compare their answers there with the bundle's golden ones."""
+    from contextlib import ExitStack
     from pathlib import Path
 
     from bertmobile.errors import ParityError, UsageError
     from bertmobile.manifest import read_manifest
-    from bertmobile_bench.device.adb import choose_all
+    from bertmobile_bench.device.adb import Device, choose_all
     from bertmobile_bench.device.kinds import choose_kind
     from bertmobile_bench.device.matrix import measure_all
     from bertmobile_bench.device.results_file import ResultsFile
     from bertmobile_bench.device.runners import Settings
     from bertmobile_bench.documents import by_name, merged
+    from bertmobile_bench.emulator.machine import Emulator
     from bertmobile_bench.tables import show
     from bertmobile_export.cli.console import progress_bar, stderr_console
 
@@ -112,10 +118,17 @@ def command(
         cool_seconds=cool_seconds,
     )
     kind = choose_kind(runner, apk, benchmark_model, core_mask)
-    devices = choose_all(servers, serial, all_devices)
+    if emulated and (serial or all_devices or servers):
+        raise UsageError("--emulated boots a device of its own; leave out what names others")
     results = ResultsFile(Path(out) if out else None, resume=resume)
     console = stderr_console()
-    with progress_bar(console, visible=console.is_terminal) as progress:
+    with ExitStack() as stack:
+        if emulated:
+            booted = stack.enter_context(Emulator(report=lambda line: click.echo(f"{line} ...", err=True)))
+            devices = [Device(booted.serial)]
+        else:
+            devices = choose_all(servers, serial, all_devices)
+        progress = stack.enter_context(progress_bar(console, visible=console.is_terminal))
         lost = measure_all(devices, kind, opened, settings, results, progress)
     for document in results.documents if as_json else merged(results.documents):
         print_json(document) if as_json else show(document)
