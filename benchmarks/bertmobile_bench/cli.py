@@ -14,6 +14,7 @@ COMMANDS = {
     "adb": "Measure bundles on Android devices and emulators, and check their answers there.",
     "build-runner": "Compile the program that runs bundles on a device.",
     "devices": "List what adb sees, and what is missing for a good measurement.",
+    "emulate": "Boot an emulated arm64 Linux device that adb reaches.",
     "host": "Measure size, load, latency and memory of bundles on this machine.",
 }
 
@@ -45,6 +46,8 @@ Examples:
       How large, how fast, how much memory?
   bertmobile-bench adb artifacts/*.tflite artifacts/*.onnx --runner runner
       The same on the phone that is plugged in, its answers checked.
+  bertmobile-bench emulate
+      A device for adb, where there is none.
   bertmobile-bench accuracy --help
       All options of a command.
 

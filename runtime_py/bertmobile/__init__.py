@@ -17,6 +17,7 @@ from bertmobile.errors import (
     BundleError,
     CheckpointError,
     MissingDependencyError,
+    MissingToolError,
     ParityError,
     UsageError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "BundleError",
     "CheckpointError",
     "MissingDependencyError",
+    "MissingToolError",
     "Model",
     "ParityError",
     "TruncationWarning",

@@ -44,6 +44,7 @@ def test_the_public_interface_is_exactly_this():
         "BundleError",
         "CheckpointError",
         "MissingDependencyError",
+        "MissingToolError",
         "Model",
         "ParityError",
         "TruncationWarning",
