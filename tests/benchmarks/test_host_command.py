@@ -35,6 +35,8 @@ def test_all_cases_are_measured_and_the_document_fits_its_schema(
     for bundle in document["bundles"]:
         assert bundle["sha256"] == sha256_file(bundles[bundle["target"]] / "manifest.json")
         assert bundle["compressed_bytes"] < bundle["bytes"] and bundle["model_bytes"] < bundle["bytes"]
+        parity = json.loads((bundles[bundle["target"]] / "parity.json").read_text("utf-8"))
+        assert bundle["cosine"] == next(iter(parity["outputs"].values()))["cosine_mean"]
     for result in document["results"]:
         assert len(result["latency"]["seconds"]) >= 4
         assert 0 < result["load_seconds"] < result["cold_start_seconds"]
