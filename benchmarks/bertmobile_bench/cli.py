@@ -16,6 +16,7 @@ COMMANDS = {
     "devices": "List what adb sees, and what is missing for a good measurement.",
     "emulate": "Boot an emulated arm64 Linux device that adb reaches.",
     "host": "Measure size, load, latency and memory of bundles on this machine.",
+    "report": "Make a page and Markdown of measurements.",
 }
 
 
@@ -48,6 +49,8 @@ Examples:
       The same on the phone that is plugged in, its answers checked.
   bertmobile-bench emulate
       A device for adb, where there is none.
+  bertmobile-bench report host.json --out report.html
+      A page with tables and plots, of any number of devices.
   bertmobile-bench accuracy --help
       All options of a command.
 

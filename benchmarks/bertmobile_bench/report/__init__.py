@@ -1,0 +1,1 @@
+"""What was measured, on one page and as Markdown: ``bertmobile-bench report``."""
