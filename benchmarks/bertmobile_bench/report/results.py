@@ -102,7 +102,7 @@ def _document(value: Any, place: str) -> dict[str, Any]:
         created(value)
     except (JsonSchemaValueException, ValueError) as failure:
         raise UsageError(f"{place} is not a results document: {failure}") from failure
-    document: dict[str, Any] = _plain(value)
+    document: dict[str, Any] = printable(value)
     names = [bundle["name"] for bundle in document["bundles"]]
     for name in names:
         if names.count(name) > 1:
@@ -110,13 +110,14 @@ def _document(value: Any, place: str) -> dict[str, Any]:
     return document
 
 
-def _plain(value: Any) -> Any:
-    """The same with printable texts only; categories that begin with C are control and format characters."""
+def printable(value: Any) -> Any:
+    """A value with texts that have no control or format characters, and single spaces."""
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: printable(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [printable(each) for each in value]
     if isinstance(value, str):
-        spaced = " ".join(value.split())
-        return "".join(letter for letter in spaced if unicodedata.category(letter)[0] != "C")
+        # Unicode's categories of what does not print begin with C.
+        shown = (each for each in value if each.isspace() or unicodedata.category(each)[0] != "C")
+        return " ".join("".join(shown).split())
     return value

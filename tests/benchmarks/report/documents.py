@@ -49,11 +49,11 @@ def emulator(**more: Any) -> dict[str, Any]:
     return device("sdk_gphone64_x86_64", **{**unknown, **given, **more})
 
 
-def host(**more: Any) -> dict[str, Any]:
+def host(name: str | None = "workstation", **more: Any) -> dict[str, Any]:
     """A computer."""
     given = {"kind": "host", "serial": None, "fingerprint": None, "os": "linux", "os_version": "6.12"}
     unknown = dict.fromkeys(("battery_percent", "thermal_status", "screen_on", "fixed_performance"))
-    return device("workstation", **{**given, **unknown, "cpu": "Ryzen 7 7700", "cores": 16, **more})
+    return device(name, **{**given, **unknown, "cpu": "Ryzen 7 7700", "cores": 16, **more})
 
 
 def bundle(name: str = "my-bert-fill-mask-int8.tflite", **more: Any) -> dict[str, Any]:
@@ -103,6 +103,14 @@ def result(of: str = "my-bert-fill-mask-int8.tflite", **more: Any) -> dict[str, 
         "doubts": doubts(seconds) if seconds else [],
         **more,
     }
+
+
+def comparison(of: str, versus: str, ratio: float) -> dict[str, Any]:
+    """On one thread at 128 tokens."""
+    interval = [0.95 * ratio, 1.05 * ratio]
+    return {
+        "bundle": of, "versus": versus, "threads": 1, "workload": "128", "ratio": ratio, "interval": interval,
+    }  # fmt: skip
 
 
 def document(
