@@ -40,6 +40,7 @@ from bertmobile_export.targets import get_target, target_names
 from bertmobile_export.targets.coreml.target import IOS_VERSIONS
 from bertmobile_export.targets.tflite import flatbuffer, size
 
+from .benchmarks.report import documents
 from .checkpoints import make_checkpoint
 from .conftest import ExportedAll
 from .exports import BIN, Exports
@@ -81,6 +82,8 @@ FILES = {
     "texts.txt": "The sea was calm.\nWe walked home in the rain.\n",
     "reviews.txt": "A good film.\nI did not like the end of it.\nThey made it again.\n",
     "paragraphs.txt": "It was written by Ada.\nThe letter came in May.\n",
+    "host.json": json.dumps(documents.document(on=documents.host())),
+    "phones.jsonl": json.dumps(documents.document()),
 }
 SQUAD = {"context": "It was Ada.", "qas": [{"question": who, "answers": [{"text": "Ada"}]} for who in "ab"]}
 # Models that the examples measure, with the data beside them; their bundles are real.

@@ -49,6 +49,8 @@ def command(results: tuple[str, ...], out: str | None, markdown: str | None, wor
 
     sources = [Path(result) for result in results]
     written = [Path(name) for name in (out, markdown) if name and name != "-"]
+    if len({path.resolve() for path in written}) < len(written):
+        raise click.UsageError("--out and --markdown name the same file")
     for path in written:
         if path.resolve() in {source.resolve() for source in sources}:
             raise click.UsageError(f"{path} is one of the results; write to another file")

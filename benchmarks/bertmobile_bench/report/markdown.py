@@ -27,9 +27,11 @@ def render(merged: Merged) -> str:
         # The reasons are long, and mostly the same: once below the table is enough.
         rows = tuple((*row[:-1], row[-1].partition(":")[0]) for row in table.rows)
         parts += _table(replace(table, rows=rows))
-        doubts = dict.fromkeys(doubt for case in cases for doubt in case.result["doubts"])
+        doubts = [doubt for case in cases for doubt in case.result["doubts"]]
         if doubts:
-            parts.append(_escaped(f"Not trusted: {'; '.join(doubts)}."))
+            # One of a kind: most differ in their numbers only.
+            kinds = {re.sub(r"[-+\d.]+", "", doubt): doubt for doubt in reversed(doubts)}
+            parts.append(_escaped(f"Not trusted, for example: {'; '.join(reversed(kinds.values()))}."))
     parts += _table(comparison_table(merged.comparisons))
     if merged.replaced:
         parts.append(_escaped(f"Measured again, shown as measured last: {'; '.join(merged.replaced)}."))

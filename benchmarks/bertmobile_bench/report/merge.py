@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import PurePath
 from typing import Any
 
 from bertmobile_bench.report.results import created
@@ -216,12 +217,15 @@ def _bundles(documents: Sequence[dict[str, Any]]) -> dict[tuple[str, str | None]
             *(each[side] for each in document["comparisons"] for side in ("bundle", "versus")),
         ]
         found |= {(name, None): None for name in named if name not in names}
-    counts = Counter(name for name, _ in found)
+    # A source model is known by the path to it, which is nobody's business either.
+    short = {key: key[0] if key[1] else PurePath(key[0]).name or key[0] for key in found}
+    counts = Counter(short.values())
     return {
-        (name, sha256): Bundle(
-            name if counts[name] == 1 else f"{name} ({sha256[:8] if sha256 else 'source'})", facts
+        key: Bundle(
+            short[key] if counts[short[key]] == 1 else f"{key[0]} ({key[1][:8] if key[1] else 'source'})",
+            facts,
         )
-        for (name, sha256), facts in found.items()
+        for key, facts in found.items()
     }
 
 

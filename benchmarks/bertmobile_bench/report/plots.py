@@ -23,21 +23,24 @@ _COSINES = (
     (-np.inf, "#d1495b", "cosine < 0.99"),
 )
 _NO_COSINE = ("#7f7f7f", f"cosine {UNKNOWN}")
-# Letters of a heading, and of a bundle's name before what ran it: as many as fit in a line.
+# Letters of a heading: as many as fit in a line.
 _LONGEST = 58
-_LONGEST_BUNDLE = 26
+# Of the width.
+_INDENT = 0.015
 _ROW_INCHES = 0.42
 _MARGIN_INCHES = 0.75
 _SCATTER_INCHES = 3.4
+# From so many times the least on, an axis that begins at zero shows the others in a heap.
+_WIDEST = 20
 # Points of a density, enough for a smooth outline.
 _OUTLINE = 120
 
 
 @dataclass(frozen=True)
 class _Row:
-    """A line of a drawing: its heading stands above it where it differs from that of the row before."""
+    """A line of a drawing, below those of its headings that are other than the row's before it."""
 
-    heading: str
+    headings: tuple[str, ...]
     label: str
     case: Case
 
@@ -51,14 +54,9 @@ def latencies(cases: Sequence[Case], identifier: str) -> Plot:
     """
     first = cases[0]
     caption = f"Latency on {first.device.label}, {workload_name(first.result['workload'])}"
-    rows = [_Row(case.bundle.label, _labelled(setting(case), case), case) for case in cases]
+    rows = [_Row((case.bundle.label,), _labelled(setting(case), case), case) for case in cases]
 
-    def scale(axes: "Axes") -> None:
-        axes.set_xscale("log")
-        _plain_ticks(axes.xaxis)
-        axes.set_xlabel("ms, logarithmic")
-
-    return _rows(rows, caption, identifier, scale, spread=True)
+    return _rows(rows, caption, identifier, _logarithmic, spread=True)
 
 
 def overview(cases: Sequence[Case], identifier: str) -> Plot:
@@ -72,17 +70,16 @@ def overview(cases: Sequence[Case], identifier: str) -> Plot:
     kind = "Emulated devices" if cases[0].device.emulated else "Devices"
     caption = f"{kind}, {workload_name(cases[0].result['workload'])}"
     rows = [
-        _Row(
-            case.device.label,
-            _labelled(f"{_shortened(case.bundle.label, _LONGEST_BUNDLE)}, {setting(case)}", case),
-            case,
-        )
-        for case in cases
+        _Row((case.device.label, case.bundle.label), _labelled(setting(case), case), case) for case in cases
     ]
+    times = [case.headline for case in cases]
 
     def scale(axes: "Axes") -> None:
-        axes.set_xlim(left=0)
-        axes.set_xlabel("ms")
+        if max(times) > _WIDEST * min(times):
+            _logarithmic(axes)
+        else:
+            axes.set_xlim(left=0)
+            axes.set_xlabel("ms")
 
     return _rows(rows, caption, identifier, scale, spread=False)
 
@@ -112,8 +109,8 @@ def size_against_latency(cases: Sequence[Case], identifier: str) -> Plot:
                 *place, "s" if case.summary_only else "o", color=colour, label=meaning, linestyle="none"
             )
         axes.set_yscale("log")
-        _plain_ticks(axes.yaxis)
         axes.margins(0.12)
+        _plain_ticks(axes.yaxis)
         axes.set_xlim(left=0)
         _number(axes, places)
         axes.set_xlabel("model file, MB")
@@ -127,22 +124,28 @@ def _rows(
     rows: Sequence[_Row], caption: str, identifier: str, scale: Callable[["Axes"], None], *, spread: bool
 ) -> Plot:
     """A drawing with a text above each row: there a name may be as long as the drawing is wide."""
-    places, headings, y = [], [], 0.0
-    for index, row in enumerate(rows):
-        if index == 0 or row.heading != rows[index - 1].heading:
-            headings.append((y, row.heading))
+    places: list[float] = []
+    headings: list[tuple[float, int, str]] = []
+    before: tuple[str, ...] = ()
+    y = 0.0
+    for row in rows:
+        same = 0
+        while same < len(before) and before[same] == row.headings[same]:
+            same += 1
+        for level, heading in enumerate(row.headings[same:], start=same):
+            headings.append((y + 0.3, level, _shortened(heading, _LONGEST)))
             y += 0.6
         places.append(y + 0.7)
-        y += 1.1
+        y, before = y + 1.1, row.headings
 
     def paint(axes: "Axes") -> None:
         across = axes.get_yaxis_transform()
-        for place, heading in headings:
-            axes.text(
-                0, place + 0.3, _shortened(heading, _LONGEST), transform=across, weight="bold", va="center"
-            )
+        for place, level, heading in headings:
+            weight = "normal" if level else "bold"
+            axes.text(_INDENT * level, place, heading, transform=across, weight=weight, va="center")
         for place, row in zip(places, rows, strict=True):
-            axes.text(0.015, place - 0.45, row.label, transform=across, va="center", fontsize=POINTS - 1)
+            indent = _INDENT * len(row.headings)
+            axes.text(indent, place - 0.45, row.label, transform=across, va="center", fontsize=POINTS - 1)
             axes.text(1, place - 0.45, _value(row.case), transform=across, va="center", ha="right")
             if spread:
                 _draw_spread(axes, row.case, place)
@@ -154,7 +157,7 @@ def _rows(
         axes.spines["left"].set_visible(False)
         _legend(axes)
 
-    spelt = "; ".join(f"{row.heading}, {row.label}: {_spelt(row.case)}" for row in rows)
+    spelt = "; ".join(f"{', '.join(row.headings)}, {row.label}: {_spelt(row.case)}" for row in rows)
     height = _MARGIN_INCHES + _ROW_INCHES * y
     return Plot(caption, draw(paint, height, identifier, f"{caption}. {spelt}."))
 
@@ -197,13 +200,22 @@ def _legend(axes: "Axes") -> None:
     )  # fmt: skip
 
 
-def _plain_ticks(axis: "Axis") -> None:
-    """A logarithmic axis in plain numbers, even where it spans less than a power of ten."""
-    from matplotlib.ticker import LogLocator, NullFormatter
+def _logarithmic(axes: "Axes") -> None:
+    axes.set_xscale("log")
+    _plain_ticks(axes.xaxis)
+    axes.set_xlabel("ms, logarithmic")
 
-    axis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7), numticks=12))
+
+def _plain_ticks(axis: "Axis") -> None:
+    """A logarithmic axis in plain numbers, with more of them the less it spans."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
+    low, high = axis.get_view_interval()
+    decades = np.log10(high / low)
+    marks = (1, 1.5, 2, 3, 5, 7) if decades < 1.2 else (1, 2, 5) if decades < 2.5 else (1,)
+    axis.set_major_locator(LogLocator(subs=marks, numticks=12))
     axis.set_major_formatter("{x:g}")
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def _number(axes: "Axes", places: Sequence[tuple[float, float]]) -> None:

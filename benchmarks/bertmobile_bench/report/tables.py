@@ -132,8 +132,11 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 
 
 def milliseconds(seconds: float | None) -> str:
-    """Seconds as milliseconds, with three digits or more."""
-    return NONE if seconds is None else f"{1e3 * seconds:{',.0f' if seconds >= 0.1 else '.2f'}} ms"
+    """Seconds as milliseconds, with as many digits as are worth reading."""
+    if seconds is None:
+        return NONE
+    value = 1e3 * seconds
+    return f"{value:,.{0 if value >= 100 else 2 if value >= 1 else 3}f} ms"
 
 
 def headline(case: Case) -> str:

@@ -100,8 +100,9 @@ def test_bundles_of_one_name_are_told_apart_by_their_hash() -> None:
 
 
 def test_a_source_model_is_no_bundle_and_may_be_compared_with() -> None:
-    results = [result(), result("my-bert", engine="pytorch")]
-    merged = merge([document(results, comparisons=[comparison(INT8, "my-bert", 0.5)])])
+    source = "models/my-bert/"
+    results = [result(), result(source, engine="pytorch")]
+    merged = merge([document(results, comparisons=[comparison(INT8, source, 0.5)])])
     assert {each.label: each.facts is None for each in merged.bundles} == {INT8: False, "my-bert": True}
     assert merged.comparisons[0].versus.label == "my-bert"
 

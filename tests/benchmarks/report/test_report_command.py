@@ -53,6 +53,7 @@ def test_an_interrupted_run_is_reported_with_a_warning(
         (["host.json"], "give --out, --markdown or both"),
         (["--out", "a.html"], "RESULTS"),
         (["host.json", "broken.json", "--out", "a.html"], "broken.json is not JSON"),
+        (["host.json", "--out", "a.html", "--markdown", "./a.html"], "the same file"),
         (["host.json", "--out", "host.json"], "one of the results"),
         (["host.json", "--out", "a.html", "--workload", "7"], "no result has the workload 7"),
     ],

@@ -89,9 +89,9 @@ def test_any_name_is_one_cell_of_the_markdown_as_it_is(name: str) -> None:
     assert not results.all("script")
 
 
-def test_the_markdown_gives_doubts_once_and_names_what_was_measured_again() -> None:
-    results = [result(threads=threads, doubts=["a drift"]) for threads in (1, 2)]
+def test_the_markdown_gives_a_doubt_of_each_kind_and_names_what_was_measured_again() -> None:
+    results = [result(threads=threads, doubts=[f"a drift of {threads} %"]) for threads in (1, 2, 3)]
     again = document([result(doubts=[])], created="2026-03-02T00:00:00Z")
     text = render(merge([document(results), again]))
-    assert text.count("a drift") == 1 and "Not trusted: a drift." in text
+    assert text.count("a drift") == 1 and "Not trusted, for example: a drift of 2 %." in text
     assert "Measured again, shown as measured last: my-bert-fill-mask-int8.tflite on Pixel 8" in text
