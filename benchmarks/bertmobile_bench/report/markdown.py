@@ -5,13 +5,20 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from bertmobile_bench.report.merge import Merged
-from bertmobile_bench.report.tables import Table, bundle_table, comparison_table, device_table, result_table
+from bertmobile_bench.report.tables import (
+    Table,
+    about,
+    bundle_table,
+    comparison_table,
+    device_table,
+    result_table,
+)
 
 
 def render(merged: Merged) -> str:
     """Compact tables; the page has more columns, every reading and the plots."""
     parts = [
-        f"{about(merged)}.",
+        _escaped(about(merged)),
         *_table(device_table(merged).only("device", "emulated", "system", "cpu", "cores", "memory")),
         *_table(
             bundle_table(merged).only("bundle", "recipe", "model file", "compressed", "parity", "cosine")
@@ -36,13 +43,6 @@ def render(merged: Merged) -> str:
     if merged.replaced:
         parts.append(_escaped(f"Measured again, shown as measured last: {'; '.join(merged.replaced)}."))
     return "\n\n".join(parts) + "\n"
-
-
-def about(merged: Merged) -> str:
-    """When it was measured, and with which version."""
-    first, last = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (merged.first, merged.last))
-    when = first if first == last else f"{first} to {last}"
-    return f"Measured {when} with bertmobile {', '.join(merged.tools)}"
 
 
 def _table(table: Table) -> Iterator[str]:

@@ -154,9 +154,14 @@ def setting(case: Case) -> str:
 
 def threads_of(case: Case) -> str:
     """On how much of the processor a case ran."""
-    threads, cores = case.result["threads"], case.result["core_mask"]
-    spelt = "1 thread" if threads == 1 else f"{threads} threads"
-    return f"{spelt} on cores {cores}" if cores else spelt
+    threads = case.result["threads"]
+    return f"{'1 thread' if threads == 1 else f'{threads} threads'}{cores_of(case)}"
+
+
+def cores_of(case: Case) -> str:
+    """The cores that a case was held to, to stand behind its threads; nothing where the system chose."""
+    mask = case.result["core_mask"]
+    return f" on cores {mask}" if mask else ""
 
 
 def workload_name(workload: str) -> str:

@@ -7,11 +7,11 @@ from importlib import resources
 
 from bertmobile.errors import UsageError
 from bertmobile_bench.report.drawing import Plot
-from bertmobile_bench.report.markdown import about
 from bertmobile_bench.report.merge import Case, Device, Merged, workload_place
 from bertmobile_bench.report.plots import latencies, overview, size_against_latency
 from bertmobile_bench.report.tables import (
     Table,
+    about,
     bundle_table,
     comparison_table,
     device_table,

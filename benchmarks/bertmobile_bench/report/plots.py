@@ -55,7 +55,6 @@ def latencies(cases: Sequence[Case], identifier: str) -> Plot:
     first = cases[0]
     caption = f"Latency on {first.device.label}, {workload_name(first.result['workload'])}"
     rows = [_Row((case.bundle.label,), _labelled(setting(case), case), case) for case in cases]
-
     return _rows(rows, caption, identifier, _logarithmic, spread=True)
 
 
@@ -78,7 +77,8 @@ def overview(cases: Sequence[Case], identifier: str) -> Plot:
         if max(times) > _WIDEST * min(times):
             _logarithmic(axes)
         else:
-            axes.set_xlim(left=0)
+            # Room for the mark of the slowest.
+            axes.set_xlim(0, 1.06e3 * max(times))
             axes.set_xlabel("ms")
 
     return _rows(rows, caption, identifier, scale, spread=False)
@@ -105,9 +105,8 @@ def size_against_latency(cases: Sequence[Case], identifier: str) -> Plot:
         places = [(facts["model_bytes"] / 1e6, 1e3 * case.headline) for case, facts in points]
         for (case, facts), place in zip(points, places, strict=True):
             colour, meaning = _cosine_class(facts["cosine"])
-            axes.plot(
-                *place, "s" if case.summary_only else "o", color=colour, label=meaning, linestyle="none"
-            )
+            shape = "s" if case.summary_only else "o"
+            axes.plot(*place, shape, color=colour, label=meaning)
         axes.set_yscale("log")
         axes.margins(0.12)
         _plain_ticks(axes.yaxis)

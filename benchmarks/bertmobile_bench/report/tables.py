@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bertmobile_bench.report.merge import Case, Comparison, Device, Merged, threads_of
+from bertmobile_bench.report.merge import Case, Comparison, Device, Merged, cores_of, threads_of
 from bertmobile_export.cli.console import fidelity, megabytes
 
 UNKNOWN = "not known"
@@ -48,6 +48,13 @@ class Table:
         places = [self.header.index(name) for name in columns]
         rows = tuple(tuple(row[place] for place in places) for row in self.rows)
         return replace(self, header=columns, rows=rows, groups=(), grouped=0)
+
+
+def about(merged: Merged) -> str:
+    """When it was measured, and with which version."""
+    first, last = (f"{moment:%Y-%m-%d %H:%M} UTC" for moment in (merged.first, merged.last))
+    when = first if first == last else f"{first} to {last}"
+    return f"Measured {when} with bertmobile {', '.join(merged.tools)}."
 
 
 def device_table(merged: Merged) -> Table:
@@ -156,7 +163,7 @@ def _device(device: Device) -> dict[str, str]:
         "memory": f"{facts['memory_bytes'] / 1e9:.1f} GB",
         "governor": _words(device, "governor"),
         "frequency": _span(device, "frequency_khz", lambda value: f"{value / 1e3:,.0f} MHz"),
-        "load": _span(device, "load_average", "{:.1f}".format),
+        "load average": _span(device, "load_average", "{:.1f}".format),
         "temperature": _span(device, "temperature_celsius", "{:.1f} °C".format),
         "thermal status": _span(device, "thermal_status", _thermal),
         "battery": _span(device, "battery_percent", "{:.0f} %".format),
@@ -208,17 +215,15 @@ def _case(case: Case) -> tuple[str, ...]:
     return (
         case.bundle.label,
         _engine(case),
-        threads_of(case).removesuffix(" thread").replace(" threads", ""),
+        f"{result['threads']}{cores_of(case)}",
         _workload(result["workload"]),
         headline(case),
         milliseconds(latency["p50"]),
         milliseconds(latency["p99"]),
         f"{result['per_second']:,.1f}",
         f"{len(latency['seconds']):,}" if latency["seconds"] else UNKNOWN,
-        *(
-            UNKNOWN if result[key] is None else f"{result[key]:.2f} s"
-            for key in ("load_seconds", "cold_start_seconds")
-        ),
+        _seconds(result["load_seconds"]),
+        _seconds(result["cold_start_seconds"]),
         UNKNOWN if result["peak_bytes"] is None else megabytes(result["peak_bytes"]),
         _golden(result["golden"]),
         f"no: {'; '.join(result['doubts'])}" if result["doubts"] else "yes",
