@@ -4,31 +4,27 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from bertmobile_bench.report import tables
 from bertmobile_bench.report.merge import Merged
-from bertmobile_bench.report.tables import (
-    Table,
-    about,
-    bundle_table,
-    comparison_table,
-    device_table,
-    result_table,
-)
+from bertmobile_bench.report.tables import Table
 
 
 def render(merged: Merged) -> str:
     """Compact tables; the page has more columns, every reading and the plots."""
     parts = [
-        _escaped(about(merged)),
-        *_table(device_table(merged).only("device", "emulated", "system", "cpu", "cores", "memory")),
+        _escaped(tables.about(merged)),
+        *_table(tables.device_table(merged).only("device", "emulated", "system", "cpu", "cores", "memory")),
         *_table(
-            bundle_table(merged).only("bundle", "recipe", "model file", "compressed", "parity", "cosine")
+            tables.bundle_table(merged).only(
+                "bundle", "recipe", "model file", "compressed", "parity", "cosine"
+            )
         ),
     ]
     for device in merged.devices:
         cases = [case for case in merged.cases if case.device is device]
         if not cases:
             continue
-        table = result_table(device, cases).only(
+        table = tables.result_table(device, cases).only(
             "bundle", "engine", "threads", "tokens", "p90", "p50", "a second", "peak memory", "trusted"
         )
         # The reasons are long, and mostly the same: once below the table is enough.
@@ -39,7 +35,7 @@ def render(merged: Merged) -> str:
             # One of a kind: most differ in their numbers only.
             kinds = {re.sub(r"[-+\d.]+", "", doubt): doubt for doubt in reversed(doubts)}
             parts.append(_escaped(f"Not trusted, for example: {'; '.join(reversed(kinds.values()))}."))
-    parts += _table(comparison_table(merged.comparisons))
+    parts += _table(tables.comparison_table(merged.comparisons))
     if merged.replaced:
         parts.append(_escaped(f"Measured again, shown as measured last: {'; '.join(merged.replaced)}."))
     return "\n\n".join(parts) + "\n"

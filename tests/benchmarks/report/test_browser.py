@@ -17,7 +17,7 @@ from .pages import parse_html
 CHROMIUM = shutil.which("chromium")
 BAIT = '<img src="http://tracker.example/x.png"><link rel="stylesheet" href="http://tracker.example/y.css">'
 
-# Continuous integration installs it, see .ci/run; without it there, these tests fail.
+# .ci/run installs it; continuous integration without it fails.
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not CHROMIUM and "CI" not in os.environ, reason="chromium is not installed"),

@@ -32,7 +32,16 @@ def test_a_device_shows_its_readings_before_and_after_and_the_extremes_between()
 
 def test_what_is_not_known_of_a_device_is_said_to_be() -> None:
     found = cells(device_table(merge([document(on=emulator(cores=None))])))
-    for name in ("cpu", "cores", "governor", "frequency", "load", "temperature", "thermal status", "battery"):
+    for name in (
+        "cpu",
+        "cores",
+        "governor",
+        "frequency",
+        "load average",
+        "temperature",
+        "thermal status",
+        "battery",
+    ):
         assert found[name] == UNKNOWN, name
     assert found["emulated"].startswith("yes")
     partly = cells(device_table(merge([document(on=host(after={}))])))
