@@ -65,8 +65,8 @@ def command(results: tuple[str, ...], out: str | None, markdown: str | None, wor
     elif markdown:
         write_whole(Path(markdown), text)
     counts = (
-        f"{len(merged.devices)} devices, {len(merged.bundles)} bundles, {len(merged.cases)} results, "
-        f"{len(merged.replaced)} of them measured again"
+        f"devices: {len(merged.devices)}, results: {len(merged.cases)}, "
+        f"of them measured again: {len(merged.replaced)}"
     )
     for path in written:
         click.echo(f"{path}: {counts}", err=markdown == "-")

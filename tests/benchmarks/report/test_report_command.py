@@ -19,9 +19,10 @@ def test_both_files_are_written_and_replace_others(
 ) -> None:
     out, markdown = tmp_path / "site" / "report.html", tmp_path / "results.md"
     markdown.write_text("old", encoding="utf-8")
-    more = write(tmp_path / "more.jsonl", document([result(threads=2)]), document([result(threads=2)]))
+    twice = [document([result(threads=2)], created=f"2026-03-0{day}T00:00:00Z") for day in (2, 3)]
+    more = write(tmp_path / "more.jsonl", *twice)
     assert main(["report", str(host_json), str(more), "--out", str(out), "--markdown", str(markdown)]) == 0
-    assert f"{out}: 1 devices, 1 bundles, 2 results" in capsys.readouterr().out
+    assert f"{out}: devices: 1, results: 2, of them measured again: 1" in capsys.readouterr().out
     assert out.read_text("utf-8").startswith("<!DOCTYPE html>") and "| Pixel 8 |" in markdown.read_text(
         "utf-8"
     )
