@@ -493,7 +493,9 @@ def test_every_page_is_reached_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)
 def test_pages_name_no_place_on_a_machine(page: Path) -> None:
-    assert not re.search(r"/(?:work|root|home|tmp|Users)/|localhost|127\.0\.0\.1", page.read_text("utf-8"))
+    assert not re.search(
+        r"(?<!/data/local)/(?:work|root|home|tmp|Users)/|localhost|127\.0\.0\.1", page.read_text("utf-8")
+    )
 
 
 @pytest.mark.parametrize("page", PAGES, ids=identify)

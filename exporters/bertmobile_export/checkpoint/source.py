@@ -1,6 +1,7 @@
 """Where a checkpoint lies: a local folder, or the Hugging Face hub and its cache."""
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,7 +91,10 @@ def _download(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
     """Fetch what matches ``patterns`` into the hub's cache; returns the snapshot's folder."""
     import httpx2
     from huggingface_hub import constants, errors, snapshot_download
+    from huggingface_hub.utils import disable_progress_bars
 
+    if not sys.stderr.isatty():  # a log holds lines, not bars
+        disable_progress_bars()
     try:
         return Path(snapshot_download(model, revision=revision, allow_patterns=list(patterns)))
     except errors.HFValidationError as failure:
