@@ -334,12 +334,12 @@ def planned(command: Command) -> Command:
 
 
 PYTHON_PAGES = [page for page in PAGES if any(block.language == "python" for block in blocks(page))]
-# The emulated device is booted by tests/benchmarks/emulator/test_device.py; tests/benchmarks/device has devices.
+# Run with devices by tests/benchmarks/emulator/test_device.py and tests/benchmarks/device.
 NEED_DEVICES = {"emulate", "adb", "devices", "build-runner"}
 QUICK = [
     (page, command)
     for page, command in our_commands()
-    if not command.from_hub and "--bisect" not in command.argv and not NEED_DEVICES & set(command.argv)
+    if not command.from_hub and "--bisect" not in command.argv and not NEED_DEVICES & set(command.argv[1:2])
 ]
 FROM_HUB = [(page, command) for page, command in our_commands() if command.from_hub]
 # The exports of the packaged weights are made by tests/test_shown_output.py.
