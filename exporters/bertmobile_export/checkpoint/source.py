@@ -91,7 +91,7 @@ def _download(model: str, revision: str | None, patterns: tuple[str, ...]) -> Pa
     """Fetch what matches ``patterns`` into the hub's cache; returns the snapshot's folder."""
     import httpx2
     from huggingface_hub import constants, errors, snapshot_download
-    from huggingface_hub.utils import disable_progress_bars
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
     if not sys.stderr.isatty():  # a log holds lines, not bars
         disable_progress_bars()
