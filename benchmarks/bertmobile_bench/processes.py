@@ -4,7 +4,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import TypeVar
@@ -46,7 +46,7 @@ def python(*arguments: str) -> Run:
     return run([sys.executable, *arguments])
 
 
-def interleaved(cases: dict[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
+def interleaved(cases: Mapping[str, Callable[[], T]], repetitions: int) -> dict[str, list[T]]:
     """Run all cases in turn, again and again, so that a drift of the machine meets all of them alike."""
     results: dict[str, list[T]] = {name: [] for name in cases}
     for _ in range(repetitions):

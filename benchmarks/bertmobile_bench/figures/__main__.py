@@ -25,6 +25,8 @@ _MEASUREMENTS = {
     "evaluator": ("coreml", "evaluator"),
     "budget-export": ("budget", "export"),
     "budget-latency": ("budget", "latency"),
+    "emulator": ("emulator", "start"),
+    "host-overhead": ("host", "overhead"),
     "quality": ("quality", "quality"),
     "startup": ("startup", "help_time"),
 }
