@@ -19,6 +19,10 @@ def document(
     bundles: Mapping[str, tuple[Path, Manifest]],
     results: Sequence[Mapping[str, Any]],
     comparisons: Sequence[Mapping[str, Any]],
+    *,
+    runs: int,
+    seconds: float,
+    versus: str | None = None,
 ) -> dict[str, Any]:
     """Join the parts, now.
 
@@ -26,11 +30,14 @@ def document(
         device: what was measured on, with its readings before and after.
         bundles: folders and manifests by name.
         results, comparisons: as the schema has them.
+        runs, seconds: that each case was to have, at least.
+        versus: the bundle that others were compared with.
     """
     found = {
         "schema_version": 1,
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "tool": version("bertmobile"),
+        "settings": {"runs": runs, "seconds": seconds, "versus": versus},
         "device": dict(device),
         "bundles": [_bundle(name, *each) for name, each in bundles.items()],
         "results": list(results),

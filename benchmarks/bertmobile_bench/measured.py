@@ -71,6 +71,7 @@ def result(
         doubts: why it cannot be trusted, beside what the latencies say themselves.
     """
     seconds = [each for turn in measured.rounds for each in turn]
+    latency = _latency(measured, seconds)
     return {
         "bundle": measured.bundle,
         "runner": runner,
@@ -83,8 +84,8 @@ def result(
         "cold_start_seconds": measured.cold_start_seconds,
         "load_seconds": measured.load_seconds,
         "peak_bytes": measured.peak_bytes,
-        "latency": _latency(measured, seconds),
-        "per_second": len(seconds) / sum(seconds) if seconds else 1 / (measured.mean or 1),
+        "latency": latency,
+        "per_second": 1 / latency["mean"] if latency["mean"] else None,
         "golden": measured.golden,
         "doubts": [*_own_doubts(measured, seconds), *doubts],
     }

@@ -1,13 +1,18 @@
 """Whole commands, timed from outside."""
 
 import os
+import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
-from typing import TypeVar
+from types import TracebackType
+from typing import Self, TypeVar
 
 T = TypeVar("T")
 
@@ -39,6 +44,40 @@ def run(arguments: Sequence[str]) -> Run:
         if code := os.waitstatus_to_exitcode(status):
             raise RuntimeError(f"{' '.join(arguments)} ended with {code}: {err.read()[-2000:].decode()}")
         return Run(seconds, usage.ru_maxrss * 1024, out.read().decode())
+
+
+class Closing(ABC):
+    """A context that ends by closing the object."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release what the object holds."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+@contextmanager
+def killed_after(process: "subprocess.Popen[str]", seconds: float) -> Iterator[threading.Event]:
+    """Kill a process that a block waits for longer than so many seconds; the event says whether it was."""
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        process.kill()
+
+    timer = threading.Timer(seconds, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield expired
+    finally:
+        timer.cancel()
 
 
 def python(*arguments: str) -> Run:

@@ -33,7 +33,7 @@ def show(document: dict[str, Any]) -> None:
             ("tokens", "p90", "p50", "a second", "runs", "trusted"),
             [_row(result) for result in results],
             title=f"{bundle}, {first['engine']} {first['engine_version'] or ''}, threads: {threads}"
-            + "".join(f"; {each}" for each in _about(first)),
+            + "".join(f"; {each}" for each in _about(results)),
         )
     for result in document["results"]:
         for line in (result["golden"] or {"failed": []})["failed"]:
@@ -57,16 +57,20 @@ def _device(device: dict[str, Any]) -> str:
     return f"{name}{processor}, {device['cores']} cores, {device['os']} {device['os_version']}{emulated}"
 
 
-def _about(result: dict[str, Any]) -> Iterator[str]:
-    """What does not change from workload to workload; only what is known."""
-    if result["engine_bytes"]:
-        yield f"library {megabytes(result['engine_bytes'])}"
-    if result["load_seconds"] is not None:
-        yield f"load {result['load_seconds']:.2f} s"
-    if result["cold_start_seconds"] is not None:
-        yield f"first answer {result['cold_start_seconds']:.2f} s after the process was started"
-    if result["peak_bytes"] is not None:
-        yield f"peak {megabytes(result['peak_bytes'])}"
+def _about(results: list[dict[str, Any]]) -> Iterator[str]:
+    """What no workload is alone with: of several values the largest, and only what is known."""
+
+    def largest(name: str) -> Any:
+        return max((result[name] for result in results if result[name] is not None), default=None)
+
+    if (size := largest("engine_bytes")) is not None:
+        yield f"library {megabytes(size)}"
+    if (seconds := largest("load_seconds")) is not None:
+        yield f"load {seconds:.2f} s"
+    if (seconds := largest("cold_start_seconds")) is not None:
+        yield f"first answer {seconds:.2f} s after the process was started"
+    if (peak := largest("peak_bytes")) is not None:
+        yield f"peak {megabytes(peak)}"
 
 
 def _groups(results: list[dict[str, Any]]) -> dict[tuple[str, int], list[dict[str, Any]]]:

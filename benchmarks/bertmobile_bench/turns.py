@@ -28,11 +28,10 @@ class Case:
         """All latencies, in the order in which they were measured."""
         return [each for turn in self.rounds for each in turn]
 
-    def take_turn(self) -> None:
-        """Run for about ``TURN_SECONDS``; the first time, only so often as to know how long that is."""
-        usual = median(self.rounds[-1]) if self.rounds else None
-        count = max(1, round(TURN_SECONDS / usual)) if usual else WARM_UP_RUNS
-        self.rounds.append(self.worker.run(self.workload, count))
+    @property
+    def fitting(self) -> int:
+        """How many runs a turn has room for, by the last one; at first few, to know how long they take."""
+        return max(1, round(TURN_SECONDS / median(self.rounds[-1]))) if self.rounds else WARM_UP_RUNS
 
 
 def take_turns(cases: Sequence[Case], runs: int, seconds: float, progress: Progress) -> None:
@@ -43,10 +42,9 @@ def take_turns(cases: Sequence[Case], runs: int, seconds: float, progress: Progr
         runs, seconds: of each case, at least.
         progress: called after each round.
     """
+    _take_turn(cases)
+    _take_turn(cases)
     for case in cases:
-        case.take_turn()
-    for case in cases:
-        case.take_turn()
         del case.rounds[0]
 
     def enough(case: Case) -> bool:
@@ -55,8 +53,16 @@ def take_turns(cases: Sequence[Case], runs: int, seconds: float, progress: Progr
     started = time.monotonic()
     total = max(1, round(seconds * len(cases)))
     while waiting := [case for case in cases if not enough(case)]:
-        # All cases have a turn, so that those that are compared have the same rounds.
-        for case in cases:
-            case.take_turn()
+        _take_turn(cases)
         done = min(round(time.monotonic() - started), total)
         progress(f"Measuring, {len(waiting)} cases left", done, total)
+
+
+def _take_turn(cases: Sequence[Case]) -> None:
+    """A turn for each case; those of one workload run equally often, so that all are at the same texts."""
+    counts: dict[tuple[int, str], int] = {}
+    for case in cases:
+        key = case.threads, case.workload
+        counts[key] = min(counts.get(key, case.fitting), case.fitting)
+    for case in cases:
+        case.rounds.append(case.worker.run(case.workload, counts[case.threads, case.workload]))

@@ -7,20 +7,27 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from bertmobile.errors import BertMobileError
+from bertmobile_bench.processes import Closing, killed_after
 
 # Not a workload: asks for the peak of the resident bytes instead.
 PEAK = "peak"
 # Runs each input of a workload once, and writes the outputs to a file.
 ANSWERS = "answers"
+# What our own workers begin their last words with; libraries log beside them.
+_ERROR = "error: "
 # Neither telemetry nor log lines, whatever the libraries' versions.
 _QUIET = {"ORT_DISABLE_TELEMETRY": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "TOKENIZERS_PARALLELISM": "false"}
 
 
-class Worker:
+OPEN_SECONDS = 600.0
+# Beside what runs take: a device that does not answer for longer is lost.
+ANSWER_SECONDS = 60.0
+
+
+class Worker(Closing):
     """A running worker, on this machine or behind a command that reaches another. Ends with its context.
 
     It says what it opened (a JSON object), and then answers each line, ``WORKLOAD COUNT``, with a JSON list.
@@ -35,7 +42,7 @@ class Worker:
             the worker has measured it.
 
     Raises:
-        BertMobileError: the model cannot be opened or run; in the worker's own words.
+        BertMobileError: the model cannot be opened or run, in the worker's own words; or it does not answer.
     """
 
     def __init__(self, command: Sequence[str], who: str = "a model") -> None:
@@ -52,54 +59,57 @@ class Worker:
             errors="replace",
             env={**os.environ, **_QUIET},
         )
-        opened = self._answer(dict)
+        self._run_seconds = 0.0
+        opened = self._answer(dict, OPEN_SECONDS)
         self.opened: dict[str, Any] = {"cold_start_seconds": time.perf_counter() - started, **opened}
 
     def run(self, workload: str, count: int) -> list[float]:
         """Latencies in seconds of so many runs, one after the other."""
-        return self._ask(f"{workload} {count}")
+        expected = count * self._run_seconds if self._run_seconds else OPEN_SECONDS
+        seconds = self._ask(f"{workload} {count}", ANSWER_SECONDS + 10 * expected)
+        self._run_seconds = max(seconds)
+        return seconds
 
     def answer(self, workload: str) -> int:
         """Write the outputs of each of the workload's inputs to a file; how many these were."""
-        (count,) = self._ask(f"{ANSWERS} {workload}")
+        (count,) = self._ask(f"{ANSWERS} {workload}", OPEN_SECONDS)
         return int(count)
 
     def peak_bytes(self) -> int:
         """Peak resident bytes so far, an interpreter's included."""
-        (peak,) = self._ask(f"{PEAK} 1")
+        (peak,) = self._ask(f"{PEAK} 1", ANSWER_SECONDS)
         return int(peak)
 
-    def _ask(self, line: str) -> list[float]:
+    def _ask(self, line: str, seconds: float) -> list[float]:
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):  # the answer says why
             print(line, file=self._process.stdin, flush=True)
-        numbers: list[float] = self._answer(list)
+        numbers: list[float] = self._answer(list, seconds)
         return numbers
 
-    def _answer(self, kind: type) -> Any:
+    def _answer(self, kind: type, seconds: float) -> Any:
         assert self._process.stdout is not None
-        said = ["it said nothing"]
-        for line in self._process.stdout:
-            with contextlib.suppress(ValueError):
-                if isinstance(found := json.loads(line), kind):
-                    return found
-            said.append(line.strip())  # of a library, or of a shell
-        self._process.wait()
+        said = []
+        with killed_after(self._process, seconds) as expired:
+            for line in self._process.stdout:
+                with contextlib.suppress(ValueError):
+                    if isinstance(found := json.loads(line), kind):
+                        return found
+                said.append(line)  # of a library, or of a shell
+        code = self._process.wait()
         self._errors.seek(0)
-        *_, last = filter(None, [*said, *self._errors.read().splitlines()])
+        lines = [line.strip() for line in [*said, *self._errors.read().splitlines()] if line.strip()]
         self.close()
-        raise BertMobileError(f"{self._who} ended while it was measured: {last}")
+        if expired.is_set():
+            raise BertMobileError(
+                f"{self._who} did not answer within {seconds:.0f} s; is it still connected?"
+            )
+        own = [line.removeprefix(_ERROR) for line in lines if line.startswith(_ERROR)]
+        reason = (own or lines or ["it said nothing"])[-1]
+        raise BertMobileError(f"{self._who} ended with {code} while it was measured: {reason}")
 
     def close(self) -> None:
         """End the process."""
         self._process.kill()
         self._process.communicate()
         self._errors.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -81,7 +81,7 @@ def numbers(context: click.Context, option: click.Parameter, value: str | None) 
     if value is None:
         return None
     try:
-        found = tuple(int(part) for part in value.split(","))
+        found = tuple(dict.fromkeys(int(part) for part in value.split(",")))
     except ValueError as failure:
         raise click.BadParameter(f"{value!r} is not a list of numbers such as 32,64,128") from failure
     if min(found) < 1:

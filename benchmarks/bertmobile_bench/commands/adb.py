@@ -2,7 +2,8 @@
 
 import click
 
-from bertmobile.console import numbers, print_json, verbose_option
+from bertmobile.console import print_json, verbose_option
+from bertmobile_bench.commands.amount import amount_options
 
 EXAMPLES = """\b
 Examples:
@@ -19,6 +20,19 @@ Examples:
 Exit codes: 0 done, 1 failed (also where one of several devices was lost), 2 usage, 3 a device's answers
 are wrong, 4 adb is missing.
 """
+
+
+def _mask(context: click.Context, option: click.Parameter, value: str | None) -> str | None:
+    """One spelling for each mask, so that --resume knows it."""
+    if value is None:
+        return None
+    try:
+        number = int(value, 16)
+    except ValueError as failure:
+        raise click.BadParameter(f"{value!r} is not a hexadecimal mask of cores such as f0") from failure
+    if number < 1:
+        raise click.BadParameter("it has no core")
+    return f"{number:x}"
 
 
 @click.command("adb", epilog=EXAMPLES)
@@ -39,22 +53,11 @@ are wrong, 4 adb is missing.
     "--out", type=click.Path(), metavar="FILE.jsonl", help="A line for each result, when it is known."
 )
 @click.option("--resume", is_flag=True, help="Leave out what --out has already.")
-@click.option("--vs", type=click.Path(), metavar="BUNDLE", help="Compare all others with this one, in pairs.")
-@click.option("--threads", callback=numbers, default="1", show_default=True, metavar="N,N,...")
+@amount_options(threads="1")
 @click.option(
-    "--core-mask", metavar="HEX", help="Cores to run on, as taskset takes them: f0 is the last four of eight."
-)
-@click.option(
-    "--lengths", callback=numbers, default="32,64,128,256", show_default=True, metavar="N,N,...",
-    help="Tokens of a run; those that a bundle does not have are passed over.",
+    "--core-mask", callback=_mask, metavar="HEX",
+    help="Cores to run on, as taskset takes them: f0 is the last four of eight.",
 )  # fmt: skip
-@click.option("--no-texts", is_flag=True, help="Leave out the workload of sentences.")
-@click.option(
-    "--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Of each case, at least."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of each case, at least."
-)
 @click.option(
     "--cool-seconds", type=click.FloatRange(min=0), default=180.0, show_default=True,
     help="How long to wait for a device that is throttled.",
@@ -102,8 +105,8 @@ def command(
 
     if resume and not out:
         raise UsageError("--resume goes on where the file of --out ends; name it")
-    if core_mask is not None and not set(core_mask.removeprefix("0x")) <= set("0123456789abcdefABCDEF"):
-        raise UsageError(f"{core_mask} is not a hexadecimal mask of cores, such as f0")
+    if out and not out.endswith(".jsonl"):
+        raise UsageError(f"{out} gets a line of JSON for each cell; call it .jsonl, as report reads it")
     versus = Path(vs) if vs else None
     folders = by_name([*map(Path, bundles), *([versus] if versus else [])])
     opened = {name: (folder, read_manifest(folder)) for name, folder in folders.items()}
@@ -117,7 +120,7 @@ def command(
         core_mask=core_mask,
         cool_seconds=cool_seconds,
     )
-    kind = choose_kind(runner, apk, benchmark_model, core_mask)
+    kind = choose_kind(runner, apk, benchmark_model, core_mask, texts=not no_texts)
     if emulated and (serial or all_devices or servers):
         raise UsageError("--emulated boots a device of its own; leave out what names others")
     results = ResultsFile(Path(out) if out else None, resume=resume)

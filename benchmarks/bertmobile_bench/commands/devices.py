@@ -28,20 +28,10 @@ def command(servers: tuple[str, ...], as_json: bool) -> None:
     if as_json:
         print_json({"devices": found})
         return
-    from rich.console import Console
-
-    from bertmobile_export.cli.console import print_table
-
     if not found:
         click.echo("adb sees no device; connect one with USB debugging switched on, or start an emulator")
-        return
-    rows = [
-        (
-            row["serial"],
-            row["state"],
-            *(str(row[key] or "-") for key in ("name", "cpu", "os", "abi")),
-            "; ".join(row["missing"]) or "nothing",
-        )
-        for row in found
-    ]
-    print_table(Console(), ("serial", "state", "model", "SoC", "system", "ABI", "missing"), rows)
+    for row in found:
+        known = [str(row[key]) for key in ("name", "cpu", "os", "abi") if row[key]]
+        click.echo(f"{row['serial']}: {', '.join([row['state'], *known])}")
+        for line in row["missing"] or ["nothing"]:
+            click.echo(f"  missing: {line}")

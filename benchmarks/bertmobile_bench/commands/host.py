@@ -2,7 +2,8 @@
 
 import click
 
-from bertmobile.console import numbers, print_json, verbose_option
+from bertmobile.console import print_json, verbose_option
+from bertmobile_bench.commands.amount import amount_options
 
 EXAMPLES = """\b
 Examples:
@@ -20,22 +21,10 @@ Exit codes: 0 done, 1 failed, 2 usage, 4 a package is missing.
 
 @click.command("host", epilog=EXAMPLES)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path())
-@click.option("--vs", type=click.Path(), metavar="BUNDLE", help="Compare all others with this one, in pairs.")
 @click.option(
     "--reference", type=click.Path(), metavar="MODEL", help="Folder of the source: run by PyTorch, too."
 )
-@click.option("--threads", callback=numbers, default="1,2", show_default=True, metavar="N,N,...")
-@click.option(
-    "--lengths", callback=numbers, default="32,64,128,256", show_default=True, metavar="N,N,...",
-    help="Tokens of a run; those that a bundle does not have are passed over.",
-)  # fmt: skip
-@click.option("--no-texts", is_flag=True, help="Leave out the workload of sentences.")
-@click.option(
-    "--runs", type=click.IntRange(min=1), default=50, show_default=True, help="Of each case, at least."
-)
-@click.option(
-    "--seconds", type=click.FloatRange(min=0), default=10.0, show_default=True, help="Of each case, at least."
-)
+@amount_options(threads="1,2")
 @click.option("--engine", help="Engine to run the bundles with; by default the target's own.")
 @click.option(
     "--cache-dir", type=click.Path(), metavar="DIR", help="For the engines' caches; none by default."

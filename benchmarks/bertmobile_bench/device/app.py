@@ -169,4 +169,7 @@ def _of_cell(found: dict[str, Any], names: Sequence[str]) -> list[dict[str, Any]
     missing = [name for name in names if name not in by_name]
     if missing:
         raise DeviceError(f"the app measured nothing of {', '.join(missing)}; see adb logcat")
-    return [by_name[name] for name in names]
+    chosen = [by_name[name] for name in names]
+    if len({len(each["rounds"]) for each in chosen}) > 1:
+        raise DeviceError("the app gave some bundles more turns than others, so they cannot be compared")
+    return chosen

@@ -3,10 +3,9 @@
 import secrets
 import shlex
 import subprocess
-from types import TracebackType
-from typing import Self
 
 from bertmobile_bench.device.adb import Device, DeviceError
+from bertmobile_bench.processes import Closing
 
 _PREFIX = "/data/local/tmp/bertmobile-"
 # A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off.
@@ -29,7 +28,7 @@ done
 """
 
 
-class RunFolder:
+class RunFolder(Closing):
     """A new folder below ``/data/local/tmp``; it and what runs in it end with the context.
 
     Args:
@@ -72,11 +71,3 @@ class RunFolder:
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.communicate()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -10,7 +10,7 @@ from bertmobile_bench.device.stock import StockRunner
 
 
 def choose_kind(
-    builds: str | None, apk: str | None, benchmark_model: str | None, core_mask: str | None
+    builds: str | None, apk: str | None, benchmark_model: str | None, core_mask: str | None, *, texts: bool
 ) -> Kind:
     """The kind whose file is given.
 
@@ -19,9 +19,10 @@ def choose_kind(
         apk: the demo app's benchmark build.
         benchmark_model: LiteRT's program.
         core_mask: cores to run on, hexadecimal.
+        texts: whether sentences are a workload.
 
     Raises:
-        UsageError: none of the files is given, or several; it does not exist; or cores are named for the app.
+        UsageError: none of the files is given, or several; it does not exist; or it cannot do what is asked.
     """
     given = [each for each in (builds, apk, benchmark_model) if each is not None]
     if len(given) != 1:
@@ -33,6 +34,8 @@ def choose_kind(
         raise UsageError(f"{path} does not exist; make a runner with bertmobile-bench build-runner")
     if apk and core_mask:
         raise UsageError("Android chooses the cores of an app; leave --core-mask out with --apk")
+    if benchmark_model and texts:
+        raise UsageError("benchmark_model runs one input only; give --no-texts")
     if builds:
         return Kind(
             NativeRunner.name,

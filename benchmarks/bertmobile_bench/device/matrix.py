@@ -1,5 +1,6 @@
 """All cells of a benchmark on devices: a number of threads and a workload, for all bundles in turn."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from bertmobile_bench.turns import Progress
 from bertmobile_bench.workloads import TEXTS, fitting_lengths
 
 Bundles = Mapping[str, tuple[Path, Manifest]]
-_COOL_STEP_SECONDS = 5.0
+_COOL_STEP_SECONDS = 1.0
 _FIXED = "cmd power set-fixed-performance-mode-enabled"
 
 
@@ -62,15 +63,28 @@ def measure_all(
         progress: called now and then, from several threads.
     """
 
+    stop = threading.Event()
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stop.is_set():
+            raise DeviceError("interrupted")
+        progress(stage, done, total)
+
     def run(device: Device) -> Lost | None:
         try:
-            measure(device, kind, bundles, settings, results, progress)
+            measure(device, kind, bundles, settings, results, told)
         except BertMobileError as failure:
             return Lost(device.name, failure)
+        except Exception as failure:  # a mistake of ours must not lose what other devices have measured
+            return Lost(device.name, BertMobileError(f"{type(failure).__name__}: {failure}"))
         return None
 
     with ThreadPoolExecutor(max(len(devices), 1)) as pool:
-        return [lost for lost in pool.map(run, devices) if lost]
+        try:
+            return [lost for lost in pool.map(run, devices) if lost]
+        except BaseException:  # Ctrl-C reaches this thread only
+            stop.set()
+            raise
 
 
 def measure(
@@ -99,7 +113,9 @@ def measure(
         runner = kind.open(device, folder, readings.abi(said))
         for name in {name: None for cell in waiting for name in cell.bundles}:
             runner.install(name, *bundles[name])
-        state = {**described, "fixed_performance": fixed}
+        # The load is that before all cells: later ones would be charged with the cells before them.
+        load = readings.changing(said)["load_average"]
+        state = {**described, "fixed_performance": fixed, "load_average": load}
         for index, cell in enumerate(waiting):
             where = f"{device.name}: {cell.workload}, {cell.threads} threads, {index + 1} of {len(waiting)}"
 
@@ -139,13 +155,16 @@ def _measure_cell(
 ) -> dict[str, Any]:
     before = readings.changing(readings.ask(device))
     measured = runner.measure(cell, settings, progress)
-    state = {**described, **before, "after": readings.changing(readings.ask(device))}
+    state = {**before, **described, "after": readings.changing(readings.ask(device))}
     against = list(doubts(state))
     return document(
         state,
         {name: bundles[name] for name in cell.bundles},
         [result(each, runner=runner.name, core_mask=settings.core_mask, doubts=against) for each in measured],
         list(comparisons(measured, settings.versus)),
+        runs=settings.runs,
+        seconds=settings.seconds,
+        versus=settings.versus,
     )
 
 
@@ -172,6 +191,7 @@ def _fix_performance(device: Device, folder: RunFolder) -> bool | None:
 
 def _key(described: Mapping[str, Any], kind: Kind, bundles: Bundles, cell: Cell, settings: Settings) -> Key:
     """As :func:`~.results_file.key_of` makes it of the cell's document."""
-    digests = frozenset(sha256_file(bundles[name][0] / MANIFEST) for name in cell.bundles)
+    digests = frozenset((name, sha256_file(bundles[name][0] / MANIFEST)) for name in cell.bundles)
+    how = settings.runs, settings.seconds, settings.versus
     device = described["serial"], described["fingerprint"]
-    return (*device, kind.name, cell.threads, cell.workload, settings.core_mask, digests)
+    return (*device, kind.name, cell.threads, cell.workload, settings.core_mask, how, digests)

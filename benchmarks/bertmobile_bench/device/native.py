@@ -12,11 +12,11 @@ from bertmobile_bench.device.build import ENGINES, PROGRAM, read_versions
 from bertmobile_bench.device.folder import RunFolder
 from bertmobile_bench.device.golden import golden_inputs, read_golden
 from bertmobile_bench.device.runners import (
-    LONGEST_SECONDS,
     Cell,
     Installed,
     Settings,
     check_answers,
+    longest_seconds,
     push_cases,
     workload_inputs,
 )
@@ -82,17 +82,17 @@ class NativeRunner:
             installed = self._bundles[name]
             push_cases(self._device, installed.path, cell.workload, workload_inputs(installed, cell.workload))
         with ExitStack() as stack:
-            cases = [
-                Case(stack.enter_context(self._start(name, cell)), name, cell.threads, cell.workload)
-                for name in cell.bundles
-            ]
+            cases = []
+            for name in cell.bundles:
+                worker = stack.enter_context(self._start(name, cell, settings))
+                cases.append(Case(worker, name, cell.threads, cell.workload))
             take_turns(cases, settings.runs, settings.seconds, progress)
-        return [self._finish(case, cell) for case in cases]
+        return [self._finish(case, cell, settings) for case in cases]
 
-    def _finish(self, case: Case, cell: Cell) -> Measured:
+    def _finish(self, case: Case, cell: Cell, settings: Settings) -> Measured:
         installed = self._bundles[case.bundle]
         engine = ENGINES[installed.manifest.target]
-        with self._start(case.bundle, cell) as worker:
+        with self._start(case.bundle, cell, settings) as worker:
             worker.run(cell.workload, WARM_UP_RUNS)
             peak = worker.peak_bytes()
             worker.answer(GOLDEN)
@@ -105,7 +105,7 @@ class NativeRunner:
             golden=check_answers(self._device, installed, f"{installed.path}/{GOLDEN}.cases.answers"),
         )
 
-    def _start(self, name: str, cell: Cell) -> Worker:
+    def _start(self, name: str, cell: Cell, settings: Settings) -> Worker:
         """Start a process on the device that runs a bundle's workload, and its golden inputs."""
         installed = self._bundles[name]
         engine = ENGINES[installed.manifest.target]
@@ -118,7 +118,7 @@ class NativeRunner:
             *(f"{each}={installed.path}/{each}.cases" for each in (cell.workload, GOLDEN)),
         ]
         mask = ["taskset", self._core_mask] if self._core_mask else []
-        command = shlex.join(["timeout", str(LONGEST_SECONDS), *mask, *arguments])
+        command = shlex.join(["timeout", str(longest_seconds(cell, settings)), *mask, *arguments])
         script = f"cd {self._folder.path} && LD_LIBRARY_PATH=. exec {command}"
         return Worker(self._device.shell_command(script), who=f"{name} on {self._device.name}")
 

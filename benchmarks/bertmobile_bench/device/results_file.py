@@ -16,9 +16,10 @@ Key = tuple[Any, ...]
 def key_of(found: Mapping[str, Any]) -> Key:
     """What a document is the result of: device, runner, threads, workload, cores and bundles."""
     first = found["results"][0]
-    digests = frozenset(bundle["sha256"] for bundle in found["bundles"])
+    digests = frozenset((bundle["name"], bundle["sha256"]) for bundle in found["bundles"])
+    how = tuple(found["settings"][name] for name in ("runs", "seconds", "versus"))
     device = found["device"]["serial"], found["device"]["fingerprint"]
-    return (*device, first["runner"], first["threads"], first["workload"], first["core_mask"], digests)
+    return (*device, first["runner"], first["threads"], first["workload"], first["core_mask"], how, digests)
 
 
 class ResultsFile:
@@ -40,7 +41,11 @@ class ResultsFile:
         self.documents: list[dict[str, Any]] = []
         self.keys: set[Key] = set()
         self._path, self._lock = path, threading.Lock()
-        if path is None or not path.exists():
+        if path is None:
+            return
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()  # now, not after the first cell, shows that it can be written
             return
         if not resume:
             raise UsageError(f"{path} exists; go on with --resume, or name another file")

@@ -11,35 +11,24 @@ from bertmobile.tokenization import Tokenization
 from bertmobile_bench.device.adb import Device
 from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from bertmobile_bench.device.golden import compare, read_golden
-from bertmobile_bench.latency import LEAST_RUNS, LEAST_SECONDS
 from bertmobile_bench.measured import Measured
+from bertmobile_bench.settings import Amount
 from bertmobile_bench.turns import Progress
-from bertmobile_bench.workloads import LENGTHS, TEXTS, random_inputs, sentences, text_inputs
+from bertmobile_bench.workloads import TEXTS, random_inputs, sentences, text_inputs
 
-# Longer than any cell takes: a device that nobody reaches any more ends the runner by itself.
-LONGEST_SECONDS = 3_600
 COOL_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to measure.
+class Settings(Amount):
+    """How to measure on devices.
 
     Attributes:
-        threads: each bundle is measured with each number of CPU threads.
-        lengths: tokens of a run; those that a bundle does not have are passed over.
-        texts: whether sentences are a workload, too.
-        runs, seconds: of each case, at least.
         versus: name of the bundle that each other is compared with, or None.
         core_mask: cores to run on, hexadecimal; None leaves them to the system.
         cool_seconds: how long to wait for a device that is throttled.
     """
 
-    threads: tuple[int, ...] = (1,)
-    lengths: tuple[int, ...] = LENGTHS
-    texts: bool = True
-    runs: int = LEAST_RUNS
-    seconds: float = LEAST_SECONDS
     versus: str | None = None
     core_mask: str | None = None
     cool_seconds: float = COOL_SECONDS
@@ -61,6 +50,12 @@ class Installed:
     folder: Path
     path: str
     manifest: Manifest
+
+
+def longest_seconds(cell: Cell, settings: Settings) -> int:
+    """More than a cell takes: so long a runner that nobody reaches any more may live."""
+    slowest_run = 10.0
+    return 600 + 10 * round(len(cell.bundles) * max(settings.seconds, settings.runs * slowest_run))
 
 
 class Runner(Protocol):

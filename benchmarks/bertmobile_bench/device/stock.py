@@ -13,7 +13,7 @@ from bertmobile.errors import UsageError
 from bertmobile.manifest import Manifest
 from bertmobile_bench.device.adb import Device, DeviceError
 from bertmobile_bench.device.folder import RunFolder
-from bertmobile_bench.device.runners import LONGEST_SECONDS, Cell, Installed, Settings, workload_inputs
+from bertmobile_bench.device.runners import Cell, Installed, Settings, longest_seconds, workload_inputs
 from bertmobile_bench.measured import Measured
 from bertmobile_bench.turns import WARM_UP_RUNS, Progress
 from bertmobile_bench.workloads import TEXTS
@@ -97,7 +97,7 @@ class StockRunner:
             "num_threads": cell.threads,
             "num_runs": settings.runs,
             "min_secs": settings.seconds,
-            "max_secs": LONGEST_SECONDS,
+            "max_secs": longest_seconds(cell, settings),
             "warmup_runs": WARM_UP_RUNS,
             "use_xnnpack": "true",
             "report_peak_memory_footprint": "true",
@@ -108,7 +108,7 @@ class StockRunner:
         mask = ["taskset", self._core_mask] if self._core_mask else []
         arguments = [*mask, self._program, *(f"--{key}={value}" for key, value in options.items())]
         # It logs to stderr on Linux, and to stdout and the system's log on Android.
-        said = self._device.shell(shlex.join(arguments) + " 2>&1", seconds=LONGEST_SECONDS)
+        said = self._device.shell(shlex.join(arguments) + " 2>&1", seconds=longest_seconds(cell, settings))
         return parse(said, name, cell)
 
 
@@ -131,7 +131,7 @@ def parse(said: str, bundle: str, cell: Cell) -> Measured:
         engine="litert",
         engine_version=None,
         load_seconds=float(times["load"]) / 1e6,
-        peak_bytes=round(float(peak["peak"]) * 1e6) if peak else None,
+        peak_bytes=round(float(peak["peak"]) * 2**20) if peak else None,
         mean=float(runs["mean"]) / 1e6,
         median=float(runs["median"]) / 1e6 if runs["median"] else None,
     )

@@ -11,38 +11,28 @@ from bertmobile.manifest import Manifest, read_manifest
 from bertmobile_bench.documents import by_name, document
 from bertmobile_bench.host.environment import read_environment, readings
 from bertmobile_bench.host.worker import Job
-from bertmobile_bench.latency import LEAST_RUNS, LEAST_SECONDS
 from bertmobile_bench.measured import Measured, comparisons, result
+from bertmobile_bench.settings import Amount
 from bertmobile_bench.turns import WARM_UP_RUNS, Case, Progress, take_turns
 from bertmobile_bench.workers import Worker
-from bertmobile_bench.workloads import LENGTHS, TEXTS, fitting_lengths, sentences
+from bertmobile_bench.workloads import TEXTS, fitting_lengths, sentences
 
-THREADS = (1, 2)
 # Other work beside a measurement, in cores.
 BUSY = 0.5
 _WORKER = (sys.executable, "-m", "bertmobile_bench.host.worker")
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How to measure.
+class Settings(Amount):
+    """How to measure on this machine.
 
     Attributes:
-        threads: each bundle is measured with each number of CPU threads.
-        lengths: tokens of a run; those that a bundle does not have are passed over.
-        texts: whether sentences are a workload, too.
-        runs, seconds: of each case, at least.
         engine: of the runtime; None for each target's own.
         reference: a checkpoint folder for eager PyTorch, or None.
         versus: a bundle that each other is compared with, or None.
         cache_dir: for the engines' caches; None for none.
     """
 
-    threads: tuple[int, ...] = THREADS
-    lengths: tuple[int, ...] = LENGTHS
-    texts: bool = True
-    runs: int = LEAST_RUNS
-    seconds: float = LEAST_SECONDS
     engine: str | None = None
     reference: str | None = None
     versus: Path | None = None
@@ -90,11 +80,15 @@ def measure(
             peaks[key] = worker.peak_bytes()
     measured = [Measured.of_case(case, peaks[case.bundle, case.threads]) for case in cases]
     busy = _other_work(device)
+    versus = settings.versus.resolve().name if settings.versus else None
     return document(
         {**device, "after": readings()},
         {name: (folder, manifests[name]) for name, folder in subjects.items()},
         [result(each, runner="python", doubts=busy) for each in measured],
-        list(comparisons(measured, settings.versus.resolve().name if settings.versus else None)),
+        list(comparisons(measured, versus)),
+        runs=settings.runs,
+        seconds=settings.seconds,
+        versus=versus,
     )
 
 

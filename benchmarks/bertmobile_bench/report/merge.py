@@ -75,12 +75,13 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """A ratio of two bundles on one device, as the schema ``results`` has it."""
+    """A ratio of two bundles on one device, as the schema ``results`` has it, and what ran them."""
 
     device: Device
     bundle: Bundle
     versus: Bundle
     facts: dict[str, Any]
+    setting: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,7 @@ def merge(documents: Iterable[dict[str, Any]]) -> Merged:
     for document in ordered:
         device = devices[_device_key(document)]
         names = {each["name"]: bundles[each["name"], each["sha256"]] for each in document["bundles"]}
+        how: dict[tuple[Any, ...], str] = {}
         for result in document["results"]:
             bundle = names.get(result["bundle"]) or bundles[result["bundle"], None]
             case = Case(device, bundle, result)
@@ -128,12 +130,14 @@ def merge(documents: Iterable[dict[str, Any]]) -> Merged:
                     f"{bundle.label} on {device.label}, {setting(case)}, {workload_name(result['workload'])}"
                 )
             cases[key] = case
+            how[result["bundle"], result["threads"], result["workload"]] = setting(case)
         for each in document["comparisons"]:
             bundle, versus = (
                 names.get(each[side]) or bundles[each[side], None] for side in ("bundle", "versus")
             )
-            key = (device, bundle, versus, each["threads"], each["workload"])
-            comparisons[key] = Comparison(device, bundle, versus, each)
+            of = how.get((each["bundle"], each["threads"], each["workload"]))
+            key = (device, bundle, versus, each["threads"], each["workload"], of)
+            comparisons[key] = Comparison(device, bundle, versus, each, of or "")
     return Merged(
         documents=len(ordered),
         tools=tuple(sorted({document["tool"] for document in ordered})),
@@ -255,6 +259,6 @@ def _comparison_place(comparison: Comparison) -> tuple[Any, ...]:
         *_device_place(comparison.device),
         comparison.bundle.label,
         comparison.versus.label,
-        facts["threads"],
+        comparison.setting,
         workload_place(facts["workload"]),
     )

@@ -121,7 +121,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             each.device.label,
             each.bundle.label,
             each.versus.label,
-            str(each.facts["threads"]),
+            each.setting,
             _workload(each.facts["workload"]),
             f"{each.facts['ratio']:.3f} ×",
             "{:.3f} to {:.3f}".format(*each.facts["interval"]) if each.facts["interval"] else NONE,
@@ -130,11 +130,11 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
     ]
     return Table(
         "Comparisons: how many times the time of the other a bundle takes; below 1 it is faster.",
-        ("device", "bundle", "compared with", "threads", "tokens", "ratio", "95 % interval"),
+        ("device", "bundle", "compared with", "ran by", "tokens", "ratio", "95 % interval"),
         tuple(rows),
         groups=tuple(each.device.label for each in comparisons),
         grouped=1,
-        words=frozenset({"device", "bundle", "compared with", "tokens"}),
+        words=frozenset({"device", "bundle", "compared with", "ran by", "tokens"}),
     )
 
 

@@ -67,6 +67,7 @@ def print_table(
 ) -> None:
     """A table whose first column is text and whose others are numbers, under a line of text."""
     from rich.table import Table
+    from rich.text import Text
 
     if title:
         # Not the table's own title: that would be folded to the table's width.
@@ -75,7 +76,7 @@ def print_table(
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # not strings, in which brackets mean something
     console.print(table)
 
 

@@ -123,6 +123,7 @@ def document(
 ) -> dict[str, Any]:
     return {
         "schema_version": 1,
+        "settings": {"runs": 50, "seconds": 10, "versus": None},
         "created": created,
         "tool": "0.1.0",
         "device": on or device(),

@@ -18,8 +18,9 @@ def one_of(labels: Sequence[str], kind: str = "label") -> Reader[int]:
     known = f"the model has {', '.join(labels)} (or 0 to {len(labels) - 1})"
 
     def read(value: object, place: str) -> int:
-        if isinstance(value, str) and value.strip() in labels:
-            return labels.index(value.strip())
+        # Labels may be digits themselves: a name comes before a number, in every kind of file.
+        if not isinstance(value, bool) and str(value).strip() in labels:
+            return labels.index(str(value).strip())
         if isinstance(value, int) and not isinstance(value, bool):
             index = value
         elif isinstance(value, str) and value.strip().isdecimal():
