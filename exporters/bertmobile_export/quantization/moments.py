@@ -1,8 +1,8 @@
 """What calibration texts say about the inputs of a linear layer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, repeat
 
 import torch
 from torch import Tensor
@@ -33,14 +33,17 @@ def moments_of(pairs: Iterable[tuple[Tensor, Tensor]], weights: Sequence[Tensor]
             [tokens, inputs] float32 each.
         weights: how much each token counts, [tokens] float32 for each batch; all alike by default.
     """
-    batches = iter(pairs)
+    batches: Iterator[tuple[tuple[Tensor, Tensor], Tensor | None]] = (
+        zip(pairs, weights, strict=True) if weights is not None else zip(pairs, repeat(None))
+    )
     first = next(batches)
     # Sums of large numbers would lose what is small; the first batch's mean is near that of all.
-    centre, size = first[0].mean(0), first[0].shape[1]
+    centre = first[0][0].mean(0)
+    size = len(centre)
     squares, drift = torch.zeros(size, size), torch.zeros(size, size)
     count, found, wanted = torch.zeros(()), torch.zeros(size), torch.zeros(size)
-    for index, (goal, read) in enumerate(chain([first], batches)):
-        each = weights[index] if weights else torch.ones(len(read))
+    for (goal, read), counted in chain([first], batches):
+        each = torch.ones(len(read)) if counted is None else counted
         centred, goal = read - centre, goal - centre
         count += each.sum()
         found += each @ centred
