@@ -18,6 +18,7 @@ _END = "bertmobile-exit:"
 # What each state of a device means, and what its owner can do.
 REMEDIES = {
     "unauthorized": "unlock its screen and accept this computer's key",
+    "authorizing": "unlock its screen and accept this computer's key",
     "offline": "replug it, or run: adb reconnect offline",
     "no permissions": "let your user open USB devices (udev rules), then run: adb kill-server",
     "recovery": "start Android on it",
@@ -32,11 +33,10 @@ class DeviceError(BertMobileError):
 
 @dataclass(frozen=True)
 class Listed:
-    """A device as ``adb devices -l`` lists it; ``state`` is ``device`` where it can be used."""
+    """A device as ``adb devices`` lists it; ``state`` is ``device`` where it can be used."""
 
     serial: str
     state: str
-    details: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -69,18 +69,22 @@ class Server:
         Raises:
             DeviceError: the server does not answer.
         """
-        done = _run([*self.command, "devices", "-l"], SHELL_SECONDS)
+        done = _run([*self.command, "devices"], SHELL_SECONDS)
         if done.returncode:
             raise DeviceError(f"the adb server {self.address or ''} does not answer: {_reason(done)}")
-        return [found for line in done.stdout.splitlines()[1:] if (found := _listed(line))]
+        return parse_devices(done.stdout)
 
 
-def _listed(line: str) -> Listed | None:
-    found = re.match(r"(?P<serial>\S.*?)\s+(?P<state>no permissions|[a-z]+)\b(?P<rest>.*)", line)
-    if not found or line.startswith("*"):
-        return None
-    details = dict(re.findall(r"(\w+):(\S+)", found["rest"]))
-    return Listed(found["serial"], found["state"], details)
+def parse_devices(said: str) -> list[Listed]:
+    """The devices in the output of ``adb devices``; a serial may hold spaces."""
+    lines = [line.partition("\t") for line in said.splitlines()]
+    return [Listed(serial, _state(rest)) for serial, found, rest in lines if found]
+
+
+def _state(said: str) -> str:
+    """Without what some versions of adb say beside it."""
+    known = (state for state in REMEDIES if said.startswith(state))
+    return next(known, said.strip())
 
 
 @dataclass(frozen=True)
@@ -152,9 +156,10 @@ class Device:
             raise DeviceError(f"{self.name} did not take {files[0].name}: {_reason(done)}")
         names = [f"{folder}/{file.name}" for file in files]
         listing = self.shell("sha256sum " + " ".join(map(shlex.quote, names)))
-        arrived = [line.split()[0].lstrip("\\") for line in listing.splitlines() if line.strip()]
-        for file, digest in zip(files, arrived, strict=True):
-            if digest != sha256_file(file):
+        # A backslash marks a name that has to be escaped. A device may print lines of its own, too.
+        arrived = re.findall(r"^\\?([0-9a-f]{64}) ", listing, re.M)
+        for file in files:
+            if sha256_file(file) not in arrived:
                 raise DeviceError(f"{file.name} arrived damaged on {self.name}; run the command again")
 
     def pull(self, path: str, into: Path) -> None:

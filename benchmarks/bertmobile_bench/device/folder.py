@@ -8,8 +8,10 @@ from bertmobile_bench.device.adb import Device, DeviceError
 from bertmobile_bench.processes import Closing
 
 _PREFIX = "/data/local/tmp/bertmobile-"
-# A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off.
+# A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off. adbd
+# hangs up on a command whose client is gone; this one is still needed then.
 _KEEP = """
+trap '' HUP
 mkdir -p {folder} && echo $$ > {folder}/keeper && echo ready && cat > /dev/null
 [ -f {folder}/at-close ] && sh {folder}/at-close > /dev/null 2>&1
 rm -rf {folder}
@@ -55,7 +57,8 @@ class RunFolder(Closing):
             errors="replace",
         )
         assert self._keeper.stdout is not None and self._keeper.stderr is not None
-        if self._keeper.stdout.readline().strip() != "ready":
+        # A device may print lines of its own before.
+        if "ready" not in map(str.strip, self._keeper.stdout):
             reason = self._keeper.stderr.read().strip() or "it said nothing"
             self._keeper.wait()
             raise DeviceError(f"{device.serial} does not let {self.path} be made: {reason}")
