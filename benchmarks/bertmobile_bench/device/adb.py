@@ -259,7 +259,9 @@ def _run(command: Sequence[str], seconds: float) -> "subprocess.CompletedProcess
 
 
 def _reason(done: "subprocess.CompletedProcess[str]") -> str:
-    return _last(done.stdout, done.stderr).removeprefix("error: ").removeprefix("adb: ")
+    """An error in adb's own words, which a summary may follow."""
+    errors = re.findall(r"^(?:adb: )?error: (.+)$", f"{done.stdout}\n{done.stderr}", re.M)
+    return str(errors[-1]) if errors else _last(done.stdout, done.stderr).removeprefix("adb: ")
 
 
 def _last(*texts: str) -> str:

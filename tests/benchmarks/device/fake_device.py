@@ -4,6 +4,7 @@ Protocol: https://android.googlesource.com/platform/packages/modules/adb/+/refs/
 this machine's own shell. ``/data/local/tmp`` is a folder of the test, and small programs answer as Android's do.
 """
 
+import itertools
 import os
 import queue
 import re
@@ -207,6 +208,7 @@ class _Connection:
         self.device = device
         self._peer, self._lock = peer, threading.Lock()
         self._streams: dict[int, _Stream] = {}
+        self._numbers = itertools.count(1)
         self._received = 0
         threading.Thread(target=self._serve, daemon=True).start()
 
@@ -258,7 +260,7 @@ class _Connection:
         kind, *options = kind.split(",")
         if kind not in ("shell", "sync"):
             return self.send(b"CLSE", 0, peer)
-        number = device.asked.index(service) + len(device.asked)
+        number = next(self._numbers)
         stream = self._streams[number] = _Stream(self, number, peer)
         self.send(b"OKAY", number, peer)
         served = _Sync(device, stream) if kind == "sync" else _Shell(device, stream, command, "v2" in options)
