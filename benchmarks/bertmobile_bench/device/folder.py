@@ -40,10 +40,11 @@ class RunFolder(Closing):
         path: on the device; of letters, digits, ``-`` and ``/`` only.
 
     Raises:
-        DeviceError: the device was lost, or lets nothing be written.
+        DeviceError: the device is too old, was lost, or lets nothing be written.
     """
 
     def __init__(self, device: Device) -> None:
+        device.require_shell_v2()  # an older one does not pass the end of stdin on
         self._device = device
         self.path = _PREFIX + secrets.token_hex(8)
         device.shell(_SWEEP.format(prefix=_PREFIX))

@@ -47,7 +47,6 @@ class NativeRunner:
     def __init__(
         self, device: Device, folder: RunFolder, abi: str, builds: Path, core_mask: str | None
     ) -> None:
-        device.require_shell_v2()
         self._device, self._folder, self._build, self._core_mask = device, folder, builds / abi, core_mask
         if not (self._build / PROGRAM).is_file():
             raise UsageError(

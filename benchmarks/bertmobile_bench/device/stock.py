@@ -41,7 +41,6 @@ class StockRunner:
     name = "benchmark_model"
 
     def __init__(self, device: Device, folder: RunFolder, program: Path, core_mask: str | None) -> None:
-        device.require_shell_v2()
         self._device, self._folder, self._core_mask = device, folder, core_mask
         self._program = f"{folder.path}/{program.name}"
         self._bundles: dict[str, Installed] = {}
