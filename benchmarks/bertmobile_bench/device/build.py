@@ -60,7 +60,8 @@ def build(abi: str, compiler: Sequence[str], packages: Sequence[Path], folder: P
         command = [*compiler, *FLAGS, *(str(sources / name) for name in SOURCES), "-ldl", "-o"]
         done = subprocess.run([*command, str(into / PROGRAM)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise BertMobileError(f"{compiler[0]} cannot compile the runner: {done.stderr.strip()[-500:]}")
+        said = " ".join(done.stderr.split())
+        raise BertMobileError(f"{compiler[0]} cannot compile the runner: {said[-500:]}")
     versions = {}
     for package in packages:
         engine, version = _unpack(package, abi, into)

@@ -104,4 +104,8 @@ class _Reader:
         dtype = _TYPES[code]
         if min(shape, default=0) < 0 or size != int(np.prod(shape, dtype=object)) * dtype.itemsize:
             raise self.damaged()
-        return name, np.frombuffer(self.take(size), dtype).reshape(shape)
+        values = np.frombuffer(self.take(size), dtype)
+        try:
+            return name, values.reshape(shape)
+        except ValueError as failure:  # one axis is 0, and another longer than can be
+            raise self.damaged() from failure

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bertmobile.errors import BertMobileError
 from bertmobile.manifest import Manifest
 from bertmobile_bench.device.cases import Sample
 
@@ -39,17 +40,28 @@ def compare(golden: dict[str, Any], answers: Sequence[Sample]) -> dict[str, Any]
 
     Returns:
         As the schema ``results`` has it: ``cases``, ``failed`` (in words) and ``max_abs``.
+
+    Raises:
+        BertMobileError: there are more or fewer answers than cases.
     """
+    if len(answers) != len(golden["cases"]):
+        raise BertMobileError(
+            f"the device answered {len(answers)} of {len(golden['cases'])} golden cases; run again"
+        )
     failed, largest = [], 0.0
     for number, (case, answer) in enumerate(zip(golden["cases"], answers, strict=True), 1):
         for name, expected in case["outputs"].items():
-            limit = golden["tolerance"][name]
-            values = answer.tensors[name].ravel()[expected["indices"]].astype(np.float64)
+            limit, what = golden["tolerance"][name], f"{name} of case {number}"
+            answered = answer.tensors.get(name, np.empty(0)).ravel()
+            if answered.size <= max(expected["indices"]):
+                failed.append(f"{what} has {answered.size} values, too few")
+                continue
+            values = answered[expected["indices"]].astype(np.float64)
             reference, engine = (np.asarray(expected[key], np.float64) for key in ("reference", "engine"))
             difference = float(np.abs(values - engine).max())
             norms = float(np.linalg.norm(values) * np.linalg.norm(reference))
             cosine = float(values @ reference) / norms if norms else float(not values.any())
-            what, most, least = f"{name} of case {number}", limit["max_abs"], limit["cosine"]
+            most, least = limit["max_abs"], limit["cosine"]
             if not np.isfinite(values).all():
                 failed.append(f"{what} holds NaN or infinity")
             elif difference > most:

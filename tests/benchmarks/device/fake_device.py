@@ -1,7 +1,8 @@
 """A device of this process that speaks adb's transport protocol, so that the real adb can reach it.
 
-Protocol: https://android.googlesource.com/platform/packages/modules/adb/+/refs/heads/main/protocol.txt. Commands run in
-this machine's own shell. ``/data/local/tmp`` is a folder of the test, and small programs answer as Android's do.
+Protocol: https://android.googlesource.com/platform/packages/modules/adb/+/refs/heads/main/protocol.txt.
+Commands run in this machine's own shell. ``/data/local/tmp`` is a folder of the test, and small programs
+answer as Android's do.
 """
 
 import itertools
@@ -107,9 +108,7 @@ class FakeDevice:
     asked: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.temporary, self._programs, self._state = (
-            self.folder / name for name in ("tmp", "bin", "state")
-        )
+        self.temporary, self._programs, self._state = (self.folder / name for name in ("tmp", "bin", "state"))
         for folder in (self.temporary, self._programs, self._state):
             folder.mkdir(parents=True)
         if self.properties:
@@ -117,7 +116,7 @@ class FakeDevice:
         self._processes: list[subprocess.Popen[bytes]] = []
         self._connections: list[_Connection] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
-        self.serial = "127.0.0.1:{}".format(self._listener.getsockname()[1])
+        self.serial = f"127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._listen, daemon=True).start()
 
     def _pretend(self) -> None:
@@ -226,11 +225,10 @@ class _Connection:
         self._streams.pop(number, None)
 
     def _serve(self) -> None:
-        with self._peer, self._peer.makefile("rb") as file:
-            with suppress(OSError):
-                while len(head := file.read(24)) == 24:
-                    name, first, second, size = struct.unpack("<4s3I", head[:16])
-                    self._take(name, first, second, file.read(size))
+        with self._peer, self._peer.makefile("rb") as file, suppress(OSError):
+            while len(head := file.read(24)) == 24:
+                name, first, second, size = struct.unpack("<4s3I", head[:16])
+                self._take(name, first, second, file.read(size))
         for stream in list(self._streams.values()):
             stream.close()
 
@@ -321,7 +319,7 @@ class _Stream:
 
 
 class _Shell:
-    """A command: of the protocol that keeps stdin, stdout, stderr and the exit code apart, or of the first."""
+    """A command: of the protocol that keeps outputs and the exit code apart, or of the first."""
 
     def __init__(self, device: FakeDevice, stream: _Stream, command: str, v2: bool) -> None:
         self._stream, self._v2 = stream, v2

@@ -75,7 +75,7 @@ def test_both_engines_are_measured_on_a_phone_and_the_document_fits_its_schema(
             cases.add((result["engine"], result["threads"], result["workload"]))
             assert result["golden"]["failed"] == [] and result["golden"]["cases"] > 1
             assert result["engine_bytes"] > 1_000_000 and result["peak_bytes"] > 1_000_000
-            assert 0 < result["load_seconds"] and result["runner"] == "native"
+            assert result["load_seconds"] > 0 and result["runner"] == "native"
             assert result["core_mask"] == "1" and len(result["latency"]["seconds"]) >= 3
     engines = ("litert", "onnxruntime")
     assert cases == {(each, n, length) for each in engines for n in (1, 2) for length in ("32", "texts")}
@@ -229,7 +229,7 @@ def test_a_bundle_of_any_name_is_measured_and_nothing_in_its_name_is_run(
     run: Run, devices: Devices, bundles: dict[str, Path], tmp_path: Path
 ) -> None:
     device = devices()
-    bundle = shutil.copytree(bundles["tflite"], tmp_path / "it's; \"$(touch run)\" & [red].tflite")
+    bundle = shutil.copytree(bundles["tflite"], tmp_path / 'it\'s; "$(touch run)" & [red].tflite')
     out = tmp_path / "out.jsonl"
     assert run(bundle, "--out", out, *ONE_CELL) == 0
     assert documents(out)[0]["results"][0]["bundle"] == bundle.name
@@ -277,4 +277,6 @@ def running_programs(device: FakeDevice) -> list[str]:
     """The runners on a device."""
     names = (Path(f"/proc/{pid}/comm") for pid in device.running)
     # The kernel keeps the first 15 letters.
-    return ["bertmobile-runner" for name in names if name.exists() and name.read_text() == "bertmobile-runn\n"]
+    return [
+        "bertmobile-runner" for name in names if name.exists() and name.read_text() == "bertmobile-runn\n"
+    ]

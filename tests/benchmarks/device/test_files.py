@@ -13,7 +13,15 @@ from tests.benchmarks.device.adb_server import wait_for
 from tests.benchmarks.device.conftest import Devices
 from tests.benchmarks.device.fake_device import TEMPORARY, FakeDevice, Faults
 
-NAMES = ("plain.bin", "a b.bin", "it's.bin", '"quoted".bin', "x;touch run;.bin", "$(touch run)`touch run`.bin", "ü\\.bin")
+NAMES = (
+    "plain.bin",
+    "a b.bin",
+    "it's.bin",
+    '"quoted".bin',
+    "x;touch run;.bin",
+    "$(touch run)`touch run`.bin",
+    "ü\\.bin",
+)
 
 
 @pytest.fixture
@@ -53,7 +61,9 @@ def test_a_byte_that_changed_on_the_way_is_noticed(devices: Devices, tmp_path: P
 
 def test_a_full_disk_is_named(devices: Devices, tmp_path: Path) -> None:
     fake = devices(faults=Faults(full=True))
-    with pytest.raises(DeviceError, match=rf"{fake.serial} did not take plain\.bin: .*No space left on device"):
+    with pytest.raises(
+        DeviceError, match=rf"{fake.serial} did not take plain\.bin: .*No space left on device"
+    ):
         Device(fake.serial).push(files(tmp_path / "files"), TEMPORARY)
 
 
@@ -138,7 +148,7 @@ def test_a_folder_whose_keeper_died_is_swept_and_those_of_other_runs_are_not(
 ) -> None:
     dead, living = RunFolder(device), RunFolder(device)
     for folder in (dead, living):
-        device.shell(f"cp \"$(command -v sleep)\" {folder.path}/program")
+        device.shell(f'cp "$(command -v sleep)" {folder.path}/program')
     left = subprocess.Popen([fake.local(f"{dead.path}/program"), "1000"])
     others = subprocess.Popen([fake.local(f"{living.path}/program"), "1000"])
     try:

@@ -29,13 +29,26 @@ static char *take_text(FILE *file, const char *path) {
   return text;
 }
 
+/* What a tensor's type and sizes make; more than MAX_BYTES where they cannot be. */
+static uint64_t expected_bytes(const struct tensor *tensor) {
+  if (tensor->type != TYPE_FLOAT && tensor->type != TYPE_INT32 && tensor->type != TYPE_INT64) return UINT64_MAX;
+  uint64_t bytes = tensor->type == TYPE_INT64 ? 8 : 4;
+  for (uint32_t axis = 0; axis < tensor->rank; axis++) {
+    if (tensor->dims[axis] < 0 || tensor->dims[axis] > MAX_BYTES) return UINT64_MAX;
+    bytes *= (uint64_t)tensor->dims[axis];
+    if (bytes > MAX_BYTES) return UINT64_MAX; /* before the next could overflow */
+  }
+  return bytes;
+}
+
 static void take_tensor(FILE *file, const char *path, struct tensor *tensor) {
   tensor->name = take_text(file, path);
   tensor->type = take_number(file, path, TYPE_INT64);
   tensor->rank = take_number(file, path, MAX_RANK);
   take(file, path, tensor->dims, tensor->rank * sizeof tensor->dims[0]);
   take(file, path, &tensor->bytes, sizeof tensor->bytes);
-  if (tensor->bytes > MAX_BYTES) fail("%s is damaged: a tensor of %llu bytes", path, (unsigned long long)tensor->bytes);
+  if (tensor->bytes != expected_bytes(tensor))
+    fail("%s is damaged: a tensor of %llu bytes", path, (unsigned long long)tensor->bytes);
   tensor->data = allocate(tensor->bytes);
   take(file, path, tensor->data, tensor->bytes);
 }

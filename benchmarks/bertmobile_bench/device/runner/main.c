@@ -146,6 +146,7 @@ int main(int argc, char **argv) {
   fflush(stdout);
   char line[1024], name[512], number[32];
   while (fgets(line, sizeof line, stdin)) {
+    line[strcspn(line, "\n")] = 0;
     if (sscanf(line, "%511s %31s", name, number) != 2) fail("not WORKLOAD COUNT: %s", line);
     if (strcmp(name, "peak") == 0)
       printf("[%lld]\n", peak_bytes());
