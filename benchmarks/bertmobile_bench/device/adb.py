@@ -158,8 +158,8 @@ class Device:
         listing = self.shell("sha256sum " + " ".join(map(shlex.quote, names)))
         # A backslash marks a name that has to be escaped. A device may print lines of its own, too.
         arrived = re.findall(r"^\\?([0-9a-f]{64}) ", listing, re.M)
-        for file in files:
-            if sha256_file(file) not in arrived:
+        for place, file in enumerate(files):
+            if arrived[place : place + 1] != [sha256_file(file)]:
                 raise DeviceError(f"{file.name} arrived damaged on {self.name}; run the command again")
 
     def pull(self, path: str, into: Path) -> None:

@@ -1,9 +1,10 @@
-"""Debian packages for arm64, fetched and verified by apt, without touching what the system has installed."""
+"""Debian packages, fetched and verified by apt, without touching what the system has installed."""
 
 import os
 import re
 import subprocess
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from urllib.parse import urlsplit
 from bertmobile.errors import BertMobileError
 from bertmobile_bench.emulator.tools import KEYRING, require, require_keyring
 
+ARCHITECTURE = "arm64"
 _ARCHIVES = "var/cache/apt/archives"
 _DEFAULT_MIRROR = "http://deb.debian.org/debian"
 # apt has read the system's own configuration by then, whose proxies are wanted and whose hooks are not.
@@ -19,8 +21,8 @@ _CONFIGURATION = """\
 #clear APT::Update::Pre-Invoke;
 #clear APT::Update::Post-Invoke;
 #clear APT::Update::Post-Invoke-Success;
-APT::Architecture "arm64";
-APT::Architectures "arm64";
+APT::Architecture "{architecture}";
+APT::Architectures "{architecture}";
 APT::Install-Recommends "false";
 APT::Sandbox::User "";
 APT::Get::AllowUnauthenticated "false";
@@ -74,17 +76,13 @@ def fetch(recipe: Recipe, root: Path) -> Fetched:
     """
     require("apt-get", "apt-cache", "dpkg-deb")
     require_keyring()
-    apt = _Apt(recipe, root)
-    apt("apt-get", "update")
+    apt = Apt(recipe.suites, root, ARCHITECTURE)
     # The name of a kernel's package holds its version; a meta-package points to the newest.
     kernel = depends_on(apt("apt-cache", "depends", "--important", recipe.kernel))
     # Alone: it depends on tools that a computer's kernel is installed with.
     apt("apt-get", "download", kernel)
-    apt(
-        "apt-get", "install", "--download-only", "--yes", "--target-release", recipe.suites[-1],
-        *recipe.packages,
-    )  # fmt: skip
-    return Fetched(next(root.glob("*.deb")), sorted((root / _ARCHIVES).glob("*.deb")))
+    others = apt.download(*recipe.packages)
+    return Fetched(next(root.glob("*.deb")), others)
 
 
 def depends_on(said: str) -> str:
@@ -117,20 +115,36 @@ def choose_mirror(addresses: list[str]) -> str:
     return next(named, _DEFAULT_MIRROR)
 
 
-class _Apt:
-    """apt with a system of its own in ``root``, where nothing is installed."""
+class Apt:
+    """apt with a system of its own in the new folder ``root``, where nothing is installed.
 
-    def __init__(self, recipe: Recipe, root: Path) -> None:
-        self._root = root
+    Args:
+        suites: of Debian; packages come from the last where it has them.
+        root: gets a folder for each part of apt.
+        architecture: of the packages.
+
+    Raises:
+        BertMobileError: the mirror cannot be reached.
+    """
+
+    def __init__(self, suites: Sequence[str], root: Path, architecture: str) -> None:
+        self._root, self._suites = root, suites
         self._mirror = mirror()
         sources = root / "etc/apt/sources.list.d/debian.sources"
         for folder in (sources.parent, root / "var/lib/apt/lists/partial", root / _ARCHIVES / "partial"):
             folder.mkdir(parents=True)
         sources.write_text(
-            _SOURCE.format(mirror=self._mirror, suites=" ".join(recipe.suites), keyring=KEYRING), "utf-8"
+            _SOURCE.format(mirror=self._mirror, suites=" ".join(suites), keyring=KEYRING), "utf-8"
         )
-        (root / "apt.conf").write_text(_CONFIGURATION.format(root=root), "utf-8")
+        (root / "apt.conf").write_text(_CONFIGURATION.format(root=root, architecture=architecture), "utf-8")
         (root / "status").touch()
+        self("apt-get", "update")
+
+    def download(self, *packages: str) -> list[Path]:
+        """Files of packages and of all that these depend on."""
+        release = ("--target-release", self._suites[-1])
+        self("apt-get", "install", "--download-only", "--yes", *release, *packages)
+        return sorted((self._root / _ARCHIVES).glob("*.deb"))
 
     def __call__(self, program: str, *arguments: str) -> str:
         done = subprocess.run(

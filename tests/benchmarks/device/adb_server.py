@@ -1,9 +1,11 @@
 """Private adb servers, on sockets of their own and with keys of their own."""
 
 import os
+import platform
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +22,12 @@ def need(*programs: str) -> None:
     if missing:
         why = f"needs {', '.join(missing)}"
         pytest.fail(why) if os.environ.get("CI") else pytest.skip(why)
+
+
+def need_linux(*machines: str) -> None:
+    """Skip the test on other systems, and on processors other than those, if any are given."""
+    if sys.platform != "linux" or (machines and platform.machine() not in machines):
+        pytest.skip(f"for Linux {' or '.join(machines)}")
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -71,6 +79,13 @@ def private_address(address: str) -> Iterator[None]:
         for name in ("ANDROID_SERIAL", "ANDROID_ADB_SERVER_PORT", "ANDROID_ADB_SERVER_ADDRESS"):
             patch.delenv(name, raising=False)
         yield
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
 
 
 def listens(address: str) -> bool:

@@ -1,5 +1,6 @@
 """Devices that the real adb reaches, and the real runner for them."""
 
+import platform
 from collections.abc import Iterator
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -9,9 +10,12 @@ from typing import Any
 import pytest
 
 from bertmobile_bench.device.build import build
-from tests.benchmarks.device.adb_server import adb, need, private_address, serving, wait_for
-from tests.benchmarks.device.fake_device import FakeDevice
+from tests.benchmarks.device.adb_server import adb, need, need_linux, private_address, serving, wait_for
+from tests.benchmarks.device.fake_device import PHONE, FakeDevice
 from tests.exports import Exports
+
+# Of this machine, which is the device.
+ABI = f"linux-{platform.machine()}"
 
 
 @pytest.fixture(scope="session")
@@ -29,10 +33,11 @@ def libraries() -> list[Path]:
 def builds(exports: Exports, libraries: list[Path]) -> Path:
     """The runner for this machine; a device that claims to be an Android one gets the same."""
     need("gcc")
+    need_linux()
 
     def make(folder: Path) -> Path:
-        build("linux-x86_64", ["gcc"], libraries, folder)
-        (folder / "x86_64").symlink_to("linux-x86_64")
+        build(ABI, ["gcc"], libraries, folder)
+        (folder / PHONE["ro.product.cpu.abi"]).symlink_to(ABI)
         return folder
 
     return exports.once("runner", make)
@@ -47,6 +52,7 @@ def bundles(exports: Exports) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an adb server that the environment names while the tests of a file run."""
+    need_linux()
     with serving(tmp_path_factory.mktemp("adb")) as address, private_address(address):
         yield address
 

@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
+
+from bertmobile_bench.processes import Closing
 
 TEMPORARY = "/data/local/tmp"
 PHONE = {
@@ -51,13 +52,10 @@ _PROGRAMS = {
     "getprop": 'cat {state}/property."$1" 2>/dev/null || echo',
     # A service with several answers gives them in turn, and then the last again and again.
     "dumpsys": """
-for answer in {state}/service."$1".*; do
-  [ -e "$answer" ] || exit 1
-  cat "$answer"
-  set -- {state}/service."$1".*
-  [ $# -eq 1 ] || rm "$answer"
-  exit
-done""",
+set -- {state}/service."$1".*
+cat "$1" || exit
+[ $# -eq 1 ] || rm "$1"
+""",
     "cmd": 'echo "$*" >> {state}/cmd.log',
 }
 
@@ -70,7 +68,7 @@ class Faults:
         unauthorized: its owner does not accept any key.
         state: what it says that it is.
         shell_v2: whether its shell keeps exit codes and stderr apart.
-        drop_at: ends the connection, for good, when a service of such a name is asked for.
+        drop_at: ends the connection, for good, when a service is asked for whose name holds this.
         drop_after_bytes: the same when it has received so many.
         full: takes no file.
         damages: names of files that arrive with another byte.
@@ -88,7 +86,7 @@ class Faults:
 
 
 @dataclass
-class FakeDevice:
+class FakeDevice(Closing):
     """Listens on a port of its own until its context ends, and ends what runs on it then.
 
     Args:
@@ -172,12 +170,8 @@ class FakeDevice:
         for connection in self._connections:
             connection.end()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """End the device and all that runs on it."""
         self.drop()
         for pid in self.running:
             with suppress(ProcessLookupError):
@@ -252,18 +246,19 @@ class _Connection:
     def _open(self, peer: int, service: str) -> None:
         device = self.device
         device.asked.append(service)
-        if device.faults.drop_at is not None and device.faults.drop_at in service:
-            return device.drop()
         kind, _, command = service.partition(":")
         kind, *options = kind.split(",")
-        if kind not in ("shell", "sync"):
-            return self.send(b"CLSE", 0, peer)
-        number = next(self._numbers)
-        stream = self._streams[number] = _Stream(self, number, peer)
-        self.send(b"OKAY", number, peer)
-        served = _Sync(device, stream) if kind == "sync" else _Shell(device, stream, command, "v2" in options)
-        threading.Thread(target=served.serve, daemon=True).start()
-        return None
+        if device.faults.drop_at is not None and device.faults.drop_at in service:
+            device.drop()
+        elif kind not in ("shell", "sync"):
+            self.send(b"CLSE", 0, peer)
+        else:
+            number = next(self._numbers)
+            stream = self._streams[number] = _Stream(self, number, peer)
+            self.send(b"OKAY", number, peer)
+            shell_v2 = "v2" in options
+            served = _Sync(device, stream) if kind == "sync" else _Shell(device, stream, command, shell_v2)
+            threading.Thread(target=served.serve, daemon=True).start()
 
 
 class _Stream:

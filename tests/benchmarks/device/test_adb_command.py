@@ -1,10 +1,7 @@
 """``bertmobile-bench adb`` with the real adb, the real runner and real engines on devices of this process."""
 
 import json
-import os
 import shutil
-import signal
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +11,13 @@ import pytest
 from bertmobile.bundle import sha256_file
 from bertmobile_bench import turns
 from bertmobile_bench.cli import main
+from bertmobile_bench.device import matrix
 from bertmobile_bench.schemas import validate
-from tests.benchmarks.device.adb_server import wait_for
-from tests.benchmarks.device.conftest import Devices
+from tests.benchmarks.device.adb_server import adb, free_port, serving, wait_for
+from tests.benchmarks.device.conftest import ABI, Devices
+from tests.benchmarks.device.ended_runs import WAYS_TO_END, end_a_run
 from tests.benchmarks.device.fake_device import PHONE, SERVICES, FakeDevice, Faults
-from tests.exports import BIN, Exports
+from tests.exports import Exports
 
 QUICK = ("--runs", "3", "--seconds", "0", "--cool-seconds", "0")
 ONE_CELL = (*QUICK, "--lengths", "32", "--no-texts")
@@ -61,7 +60,7 @@ def test_both_engines_are_measured_on_a_phone_and_the_document_fits_its_schema(
 ) -> None:
     phone = devices(**PHONE_OPTIONS)
     # The mask names the first core, which any machine has.
-    options = ("--vs", bundles["onnx"], "--threads", "1,2", "--core-mask", "1", "--json")
+    options = ("--vs", bundles["onnx"], "--threads", "2", "--core-mask", "1", "--json")
     assert run(bundles["tflite"], *options, *QUICK, "--lengths", "32") == 0
     found = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
     cases = set()
@@ -78,7 +77,7 @@ def test_both_engines_are_measured_on_a_phone_and_the_document_fits_its_schema(
             assert result["load_seconds"] > 0 and result["runner"] == "native"
             assert result["core_mask"] == "1" and len(result["latency"]["seconds"]) >= 3
     engines = ("litert", "onnxruntime")
-    assert cases == {(each, n, length) for each in engines for n in (1, 2) for length in ("32", "texts")}
+    assert cases == {(each, 2, length) for each in engines for length in ("32", "texts")}
     assert phone.commanded == [f"{FIXED} true", f"{FIXED} false"]
     assert phone.left == [] and phone.running == []
 
@@ -144,7 +143,7 @@ def test_what_is_no_file_of_results_is_not_gone_on_with(
     run: Run, devices: Devices, bundles: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     devices()
-    out = tmp_path / "notes"
+    out = tmp_path / "notes.jsonl"
     for content in (b"notes\n", b'{"results": []}\n', b"\xff\n"):
         out.write_bytes(content)
         assert run(bundles["tflite"], "--out", out, "--resume", *ONE_CELL) == 2
@@ -152,19 +151,20 @@ def test_what_is_no_file_of_results_is_not_gone_on_with(
 
 
 def test_a_throttled_device_is_waited_for_and_what_stays_throttled_is_not_trusted(
-    run: Run, devices: Devices, bundles: dict[str, Path], tmp_path: Path
+    run: Run, devices: Devices, bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(matrix, "_COOL_STEP_SECONDS", 0.01)
     light, none = "Thermal Status: 1\n", "Thermal Status: 0\n"
     throttled = devices(properties=PHONE, services={**SERVICES, "thermalservice": light})
-    cools = devices(properties=PHONE, services={**SERVICES, "thermalservice": [light, light, none]})
+    cools = devices(properties=PHONE, services={**SERVICES, "thermalservice": [light] * 3 + [none]})
     out = tmp_path / "out.jsonl"
-    assert run(bundles["tflite"], "--all-devices", "--out", out, *ONE_CELL, "--cool-seconds", "0.1") == 0
+    assert run(bundles["tflite"], "--all-devices", "--out", out, *ONE_CELL, "--cool-seconds", "1") == 0
     doubts = {each["device"]["serial"]: each["results"][0]["doubts"] for each in documents(out)}
     assert "throttled: thermal status 1" in doubts[throttled.serial]
     assert not any("throttled" in doubt for doubt in doubts[cools.serial])
-    # Each wait ends with another reading, and a measurement that was throttled is done once more.
+    # What is read: once to describe the device, while it cools, then before and after the measurement.
     readings = {each.serial: sum("say thermal" in name for name in each.asked) for each in (throttled, cools)}
-    assert readings == {throttled.serial: 1 + 2 * (2 + 2), cools.serial: 1 + 2 + 2}
+    assert readings[cools.serial] == 1 + 3 + 2 < readings[throttled.serial]
 
 
 REFUSED = {
@@ -173,6 +173,7 @@ REFUSED = {
     "no runner": (("--runner", "/nothing"), 2, "/nothing does not exist; make a runner with"),
     "two devices": (("--serial", "x", "--all-devices"), 2, "not both"),
     "two servers": (("--adb-server", "a:1", "--adb-server", "b:2"), 2, "--all-devices"),
+    "another kind of file": (("--out", "results.json"), 2, "call it .jsonl"),
     "nothing to resume": (("--resume",), 2, "--out"),
     "an unknown device": (("--serial", "x"), 1, "no device x"),
 }
@@ -209,7 +210,7 @@ def test_a_core_ml_bundle_is_refused(
     run: Run, devices: Devices, exports: Exports, capsys: pytest.CaptureFixture[str]
 ) -> None:
     devices()
-    bundle = exports("fill-mask", "int8", target="coreml").bundle
+    bundle = exports("token-classification", "float16", target="coreml").bundle
     assert run(bundle, *ONE_CELL) == 2
     assert "coreml, which no runner on a device opens" in capsys.readouterr().err
 
@@ -219,7 +220,7 @@ def test_an_engine_that_was_not_built_is_named(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     devices()
-    copy = shutil.copytree(builds / "linux-x86_64", tmp_path / "a runner" / "linux-x86_64")
+    copy = shutil.copytree(builds / ABI, tmp_path / "a runner" / ABI)
     (copy / "libonnxruntime.so").unlink()
     assert main(["adb", str(bundles["onnx"]), "--runner", str(copy.parent), *ONE_CELL]) == 2
     assert "has no libonnxruntime.so" in capsys.readouterr().err
@@ -236,6 +237,21 @@ def test_a_bundle_of_any_name_is_measured_and_nothing_in_its_name_is_run(
     assert device.left == [] and not list(tmp_path.rglob("run")) and not Path("run").exists()
 
 
+def test_a_device_of_another_machine_needs_nothing_but_its_adb_server(
+    run: Run, devices: Devices, bundles: dict[str, Path], tmp_path_factory: pytest.TempPathFactory,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    port = free_port()
+    device = devices(faults=Faults(garbage="echo Welcome to the rack; echo really >&2; "))
+    adb("disconnect", device.serial)
+    with serving(tmp_path_factory.mktemp("rack"), f"tcp:{port}"):
+        adb("-P", str(port), "connect", device.serial)
+        assert run(bundles["onnx"], "--adb-server", f"127.0.0.1:{port}", "--json", *ONE_CELL) == 0
+    found = json.loads(capfd.readouterr().out)
+    assert found["device"]["serial"] == f"127.0.0.1:{port}/{device.serial}"
+    assert found["results"][0]["golden"]["failed"] == [] and device.left == []
+
+
 def test_a_full_disk_and_a_damaged_library_end_the_run_and_leave_nothing(
     run: Run, devices: Devices, bundles: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -248,35 +264,10 @@ def test_a_full_disk_and_a_damaged_library_end_the_run_and_leave_nothing(
         assert says in capsys.readouterr().err and device.left == []
 
 
-@pytest.mark.parametrize("how", ["kill -9", "Ctrl-C", "hangup"])
+@pytest.mark.parametrize("how", WAYS_TO_END[:2])
 def test_a_run_that_is_ended_leaves_nothing_on_the_device(
     devices: Devices, builds: Path, bundles: dict[str, Path], how: str
 ) -> None:
     phone = devices(**PHONE_OPTIONS)
-    process = subprocess.Popen(
-        [BIN / "bertmobile-bench", "adb", *bundles.values(), "--runner", builds, "--seconds", "100"],
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    try:
-        wait_for(lambda: running_programs(phone) == ["bertmobile-runner"] * 2, "both runners")
-        if how == "kill -9":
-            process.kill()
-        else:  # as a terminal does, to all of its processes
-            os.killpg(process.pid, signal.SIGINT if how == "Ctrl-C" else signal.SIGHUP)
-        _, said = process.communicate(timeout=30)
-    finally:
-        process.kill()
-        process.communicate()
-    wait_for(lambda: not phone.left and not phone.running, "an empty device")
+    end_a_run(phone, builds, bundles, how)
     assert phone.commanded == [f"{FIXED} true", f"{FIXED} false"]
-    if how == "Ctrl-C":
-        assert process.returncode == 130 and "Traceback" not in said
-
-
-def running_programs(device: FakeDevice) -> list[str]:
-    """The runners on a device."""
-    names = (Path(f"/proc/{pid}/comm") for pid in device.running)
-    # The kernel keeps the first 15 letters.
-    return [
-        "bertmobile-runner" for name in names if name.exists() and name.read_text() == "bertmobile-runn\n"
-    ]

@@ -12,12 +12,13 @@ from bertmobile_bench.device.build import ENGINES, PROGRAM
 from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from bertmobile_bench.device.golden import golden_inputs, read_golden
 from bertmobile_bench.device.runners import Installed, workload_inputs
+from tests.benchmarks.device.conftest import ABI
 
 TARGETS = ("tflite", "onnx")
 
 
 def command(builds: Path, bundle: Path, manifest: Manifest, *cases: Path) -> list[str]:
-    engine, folder = ENGINES[manifest.target], builds / "linux-x86_64"
+    engine, folder = ENGINES[manifest.target], builds / ABI
     files = [f"{path.stem}={path}" for path in cases]
     return [
         str(folder / PROGRAM), engine.name, str(folder / engine.library), str(bundle / manifest.model_file),

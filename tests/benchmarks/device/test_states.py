@@ -1,16 +1,14 @@
 """What adb sees: devices in every state, and what their owner is told."""
 
 import json
-from contextlib import closing
 from pathlib import Path
-from socket import create_server
 
 import pytest
 
 from bertmobile.errors import MissingToolError, UsageError
 from bertmobile_bench.cli import main
 from bertmobile_bench.device.adb import Device, DeviceError, Listed, Server, choose, choose_all, parse_devices
-from tests.benchmarks.device.adb_server import adb, serving
+from tests.benchmarks.device.adb_server import adb, free_port, serving
 from tests.benchmarks.device.conftest import Devices
 from tests.benchmarks.device.fake_device import PHONE, SERVICES, Faults
 
@@ -119,10 +117,9 @@ def test_the_list_says_what_each_device_lacks(devices: Devices, capsys: pytest.C
 
 
 def test_devices_of_another_server_are_found_there(
-    devices: Devices, tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
+    devices: Devices, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    with closing(create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     device = devices()
     adb("disconnect", device.serial)
     with serving(tmp_path_factory.mktemp("rack"), f"tcp:{port}"):
