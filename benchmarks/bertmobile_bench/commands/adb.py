@@ -128,7 +128,7 @@ def command(
     with ExitStack() as stack:
         if emulated:
             booted = stack.enter_context(Emulator(report=lambda line: click.echo(f"{line} ...", err=True)))
-            devices = [Device(booted.serial)]
+            devices = [Device(booted.serial, alias="emulated")]
         else:
             devices = choose_all(servers, serial, all_devices)
         progress = stack.enter_context(progress_bar(console, visible=console.is_terminal))
@@ -136,7 +136,7 @@ def command(
     for document in results.documents if as_json else merged(results.documents):
         print_json(document) if as_json else show(document)
     for each in lost:
-        click.echo(f"error: {each.device}: {each.error}", err=True)
+        click.echo(f"error: {each.device}: {str(each.error).removeprefix(f'{each.device}: ')}", err=True)
     wrong = [
         f"{result['bundle']} on {document['device']['serial']}: {line}"
         for document in results.documents

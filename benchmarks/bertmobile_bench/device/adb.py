@@ -93,10 +93,13 @@ class Device:
 
     serial: str
     server: Server = Server()
+    alias: str | None = None
 
     @property
     def name(self) -> str:
-        """The serial, with the server's address where it is another machine's."""
+        """The alias; else the serial, with the server's address where it is another machine's."""
+        if self.alias:
+            return self.alias
         return f"{self.server.address}/{self.serial}" if self.server.address else self.serial
 
     @property
@@ -219,15 +222,24 @@ def choose_all(servers: Sequence[str], serial: str | None, every: bool) -> list[
         return [choose(Server(servers[0]) if servers else Server(), serial)]
     if serial is not None:
         raise UsageError("give --serial or --all-devices, not both")
-    found = [
-        Device(listed.serial, server)
-        for server in (Server(), *map(Server, servers))
-        for listed in server.devices()
-        if listed.state == "device"
-    ]
+    found: dict[str, Device] = {}
+    for server in (Server(), *map(Server, servers)):
+        for listed in server.devices():
+            if listed.state == "device":
+                device = Device(listed.serial, server)
+                # One phone may be there twice, by cable and by network: it would disturb itself.
+                found.setdefault(_serial_number(device) or device.name, device)
     if not found:
         raise DeviceError("adb sees no device that is ready; see bertmobile-bench devices")
-    return found
+    return list(found.values())
+
+
+def _serial_number(device: Device) -> str | None:
+    """What Android calls itself, whatever adb does; None where it does not tell."""
+    try:
+        return device.shell("getprop ro.serialno 2> /dev/null || true").strip() or None
+    except DeviceError:  # measuring it will say why
+        return None
 
 
 def checked(listed: Listed, server: Server) -> Device:

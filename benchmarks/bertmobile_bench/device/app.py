@@ -31,6 +31,8 @@ ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
 # Where the app may write, and adb may read.
 APP_FILES = f"/sdcard/Android/data/{PACKAGE}/files"
 GOLDEN = "golden"
+# Behind the name of a bundle's folder, which may hold nothing that its manifest does not list.
+_INPUTS = "-inputs"
 TARGETS = ("tflite", "onnx")
 _POLL_SECONDS = 0.5
 # Opening the models, and all that is not a run.
@@ -78,10 +80,10 @@ class AppRunner:
             raise UsageError(f"{name} is for {manifest.target}, not for Android; give {' or '.join(TARGETS)}")
         verify_bundle(folder, manifest, allow_unverified=True)
         path = f"{self._folder.path}/{len(self._bundles)}"
-        self._device.shell(f"mkdir {path}")
+        self._device.shell(f"mkdir {path} {path}{_INPUTS}")
         self._device.push([folder / "manifest.json", *(folder / listed for listed in manifest.files)], path)
         self._bundles[name] = Installed(folder, path, manifest)
-        push_cases(self._device, path, GOLDEN, golden_inputs(read_golden(folder), manifest))
+        push_cases(self._device, path + _INPUTS, GOLDEN, golden_inputs(read_golden(folder), manifest))
 
     def measure(self, cell: Cell, settings: Settings, progress: Progress) -> list[Measured]:
         """Have the app run the bundles in turn, and read what it writes.
@@ -91,7 +93,8 @@ class AppRunner:
         """
         for name in cell.bundles:
             installed = self._bundles[name]
-            push_cases(self._device, installed.path, cell.workload, workload_inputs(installed, cell.workload))
+            samples = workload_inputs(installed, cell.workload)
+            push_cases(self._device, installed.path + _INPUTS, cell.workload, samples)
         results = f"{APP_FILES}/{Path(self._folder.path).name}"
         self._device.shell(f"chmod -R a+rX {self._folder.path}")
         self._start(cell, settings, results)
@@ -116,8 +119,8 @@ class AppRunner:
                 {
                     "name": name,
                     "path": self._bundles[name].path,
-                    "inputs": f"{self._bundles[name].path}/{cell.workload}.cases",
-                    "golden": f"{self._bundles[name].path}/{GOLDEN}.cases",
+                    "inputs": f"{self._bundles[name].path}{_INPUTS}/{cell.workload}.cases",
+                    "golden": f"{self._bundles[name].path}{_INPUTS}/{GOLDEN}.cases",
                 }
                 for name in cell.bundles
             ],

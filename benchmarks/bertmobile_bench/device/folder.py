@@ -4,9 +4,11 @@ import secrets
 import shlex
 import subprocess
 
-from bertmobile_bench.device.adb import Device, DeviceError
-from bertmobile_bench.processes import Closing
+from bertmobile_bench.device.adb import SHELL_SECONDS, Device, DeviceError
+from bertmobile_bench.processes import Closing, killed_after
 
+# Of the device's shell, beside what every one has.
+_TOOLS = ("sha256sum", "taskset", "timeout")
 _PREFIX = "/data/local/tmp/bertmobile-"
 # A shell on the device waits for the end of its stdin: of a run that ended, was killed or was cut off. adbd
 # hangs up on a command whose client is gone; this one is still needed then.
@@ -47,6 +49,7 @@ class RunFolder(Closing):
         device.require_shell_v2()  # an older one does not pass the end of stdin on
         self._device = device
         self.path = _PREFIX + secrets.token_hex(8)
+        _require_tools(device)
         device.shell(_SWEEP.format(prefix=_PREFIX))
         script = _KEEP.format(folder=shlex.quote(self.path))
         self._keeper = subprocess.Popen(
@@ -58,8 +61,10 @@ class RunFolder(Closing):
             errors="replace",
         )
         assert self._keeper.stdout is not None and self._keeper.stderr is not None
-        # A device may print lines of its own before.
-        if "ready" not in map(str.strip, self._keeper.stdout):
+        with killed_after(self._keeper, SHELL_SECONDS):
+            # A device may print lines of its own before.
+            ready = "ready" in map(str.strip, self._keeper.stdout)
+        if not ready:
             reason = self._keeper.stderr.read().strip() or "it said nothing"
             self._keeper.wait()
             raise DeviceError(f"{device.serial} does not let {self.path} be made: {reason}")
@@ -75,3 +80,9 @@ class RunFolder(Closing):
         except subprocess.TimeoutExpired:
             self._keeper.kill()
             self._keeper.communicate()
+
+
+def _require_tools(device: Device) -> None:
+    script = "for tool in {}; do command -v $tool > /dev/null || echo $tool; done"
+    if missing := device.shell(script.format(" ".join(_TOOLS))).split():
+        raise DeviceError(f"{device.name} has no {', '.join(missing)}; take a device whose shell has them")

@@ -7,14 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from bertmobile.errors import BertMobileError
+from bertmobile.errors import BertMobileError, BundleError
 from bertmobile.manifest import Manifest
 from bertmobile_bench.device.cases import Sample
 
 
 def read_golden(folder: Path) -> dict[str, Any]:
-    """The document ``golden.json`` of a bundle."""
-    document: dict[str, Any] = json.loads((folder / "golden.json").read_text(encoding="utf-8"))
+    """The document ``golden.json`` of a bundle.
+
+    Raises:
+        BundleError: it has none.
+    """
+    path = folder / "golden.json"
+    if not path.is_file():
+        raise BundleError(f"{folder.name} has no golden.json to check a device with; export the bundle again")
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return document
 
 

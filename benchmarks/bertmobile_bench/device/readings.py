@@ -1,5 +1,6 @@
 """What is known of a device; a reading that is not to be had is None, never a guess."""
 
+import re
 from collections.abc import Mapping
 from importlib import resources
 from typing import Any
@@ -9,6 +10,7 @@ from bertmobile_bench.device.adb import Device
 # The name that QEMU's board for virtual machines has for itself.
 _VIRTUAL_BOARD = "dummy-virt"
 _HOTTEST = 150_000
+_ADDRESS = re.compile(r".+:\d+|adb-.+\._tcp\.?")
 
 
 def ask(device: Device) -> dict[str, str]:
@@ -32,7 +34,8 @@ def describe(device: Device, said: Mapping[str, str]) -> dict[str, Any]:
     android = said.get("android") or None
     return {
         "kind": "adb",
-        "serial": device.name,
+        # Of a device on the network adb's own name is an address, which changes.
+        "serial": (said.get("serial") if _ADDRESS.fullmatch(device.serial) else None) or device.name,
         "name": said.get("model") or said.get("hostname") or None,
         "fingerprint": said.get("fingerprint") or None,
         "os": "android" if android else "linux-glibc",
@@ -40,7 +43,7 @@ def describe(device: Device, said: Mapping[str, str]) -> dict[str, Any]:
         "machine": said["machine"],
         "cpu": said.get("soc") or said.get("cpu") or None,
         "cores": _number(said.get("cores")),
-        "memory_bytes": (_number(said.get("memory_kb")) or 0) * 1024,
+        "memory_bytes": _kilobytes(said.get("memory_kb")),
         "emulated": bool(said.get("qemu")) or _VIRTUAL_BOARD in said.get("board", ""),
     }
 
@@ -60,6 +63,11 @@ def changing(said: Mapping[str, str]) -> dict[str, Any]:
         "thermal_status": _number(said.get("thermal")),
         "screen_on": awake == "Awake" if awake else None,
     }
+
+
+def _kilobytes(text: str | None) -> int | None:
+    number = _number(text)
+    return None if number is None else number * 1024
 
 
 def _number(text: str | None) -> int | None:

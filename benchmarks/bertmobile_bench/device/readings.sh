@@ -7,6 +7,7 @@ file() { cat "$1" 2>/dev/null; }
 say android "$(property ro.build.version.release)"
 say model "$(property ro.product.manufacturer) $(property ro.product.model)"
 say soc "$(property ro.soc.manufacturer) $(property ro.soc.model)"
+say serial "$(property ro.serialno)"
 say fingerprint "$(property ro.build.fingerprint)"
 say abi "$(property ro.product.cpu.abi)"
 say qemu "$(property ro.boot.qemu)$(property ro.kernel.qemu)"

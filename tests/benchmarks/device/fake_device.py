@@ -119,14 +119,18 @@ class FakeDevice(Closing):
 
     def _pretend(self) -> None:
         for name, script in _PROGRAMS.items():
-            program = self._programs / name
-            program.write_text("#!/bin/sh\n" + script.format(state=shlex.quote(str(self._state))))
-            program.chmod(0o755)
+            self.program(name, script.format(state=shlex.quote(str(self._state))))
         for name, value in self.properties.items():
             (self._state / f"property.{name}").write_text(value + "\n")
         for name, answers in self.services.items():
             for number, answer in enumerate([answers] if isinstance(answers, str) else answers):
                 (self._state / f"service.{name}.{number}").write_text(answer)
+
+    def program(self, name: str, script: str) -> None:
+        """Give it a program, before those of the machine."""
+        path = self._programs / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
 
     @property
     def commanded(self) -> list[str]:
