@@ -84,5 +84,6 @@ class RunFolder(Closing):
 
 def _require_tools(device: Device) -> None:
     script = "for tool in {}; do command -v $tool > /dev/null || echo $tool; done"
-    if missing := device.shell(script.format(" ".join(_TOOLS))).split():
+    said = device.shell(script.format(" ".join(_TOOLS))).split()
+    if missing := [tool for tool in _TOOLS if tool in said]:
         raise DeviceError(f"{device.name} has no {', '.join(missing)}; take a device whose shell has them")
