@@ -1,0 +1,1 @@
+"""Answers of the Python runtime that the runtimes in other languages are held to; see README.md."""

@@ -1,0 +1,137 @@
+"""Answers of the six tasks to given outputs of a model."""
+
+import warnings
+from collections.abc import Iterator
+from random import Random
+from typing import Any
+
+import numpy as np
+
+from bertmobile.engines import Tensors
+from bertmobile.manifest import Manifest
+from bertmobile.model import Model
+from tests.vectors import strings
+from tests.vectors.bundle import manifest_of_bundle
+from tests.vectors.text_cases import Tokenizers
+from tests.vectors.tokenizers import manifest_of, tokenization
+
+_ENTITIES = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
+_TEXTS = (
+    "Ada Lovelace met the lighthouse keeper.",
+    "ADA walked; lovelace, adalovelace and éda sang unwalkable!",
+    "lighthouses in London. the 中 ﬁ 👍 river zzz's stones",
+    "",
+)
+_MASKED = (
+    "the [MASK] of the lighthouse.",
+    "[MASK] walked to [MASK], and [MASK] [MASK] sang.",
+    "do [MASK] sing!",
+)
+_TARGETS = ["lovelace", "walkable", "the", "the"]
+_CONTEXTS = (
+    "Ada Lovelace wrote letters. She walked to the lighthouse, and ADA wrote letters.",
+    "The keeper of the lighthouse unwalkable zzz was London's 中 👍 number.",
+    " ".join(["the keeper walked to the river and wrote a letter."] * 6),
+    "Ada ADA ada Ada ÉDA éda Éda.",
+)
+
+
+class _MadeUp:
+    """Outputs from a seed, few digits each; remembers what it was given and what it gave."""
+
+    name, version = "made-up", "1"
+
+    def __init__(self, manifest: Manifest, random: Random) -> None:
+        self._manifest, self._random = manifest, random
+        self.runs: list[dict[str, Any]] = []
+
+    def run(self, inputs: Tensors) -> dict[str, np.ndarray[Any, Any]]:
+        length = inputs["input_ids"].shape[1]
+        outputs = {}
+        for spec in self._manifest.outputs:
+            shape = [length if size == "length" else int(size) for size in spec.shape]
+            values = [round(self._random.gauss(0, 3), 3) for _ in range(int(np.prod(shape)))]
+            outputs[spec.name] = {"shape": shape, "values": values}
+        self.runs.append(
+            {"inputs": {name: array.ravel().tolist() for name, array in inputs.items()}, "outputs": outputs}
+        )
+        return {
+            name: np.array(output["values"], np.float32).reshape(output["shape"])
+            for name, output in outputs.items()
+        }
+
+    def close(self) -> None:
+        pass
+
+
+def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
+    """A task's manifest as far as it is not the bundle's, texts, options, the model's runs, the answer."""
+    random = Random(6)
+    usual = manifest_of_bundle(tokenizers).to_json()
+    for task, fields, texts, options in _questions(random):
+        spec, tokenizer = tokenizers[fields.pop("rules", "uncased")]
+        manifest = manifest_of(task, spec, **fields)
+        engine = _MadeUp(manifest, random)
+        model = Model(manifest, tokenization(manifest, tokenizer), engine)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            answer = model(_input(manifest, texts), **options)
+        if task == "feature-extraction":
+            answer = {"shape": answer.shape, "values": answer.ravel().tolist()}
+        described = {key: value for key, value in manifest.to_json().items() if value != usual[key]}
+        yield {
+            "manifest": described,
+            "texts": texts,
+            "options": options,
+            "runs": engine.runs,
+            "answer": answer,
+        }
+
+
+def _input(manifest: Manifest, texts: list[str | None]) -> object:
+    return texts[0] if texts[1] is None else tuple(texts)
+
+
+def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str | None], dict[str, Any]]]:
+    """(task, fields of its manifest, texts, options)"""
+    for text in _MASKED:
+        for slots in (None, 1, 2, 5):
+            for options in (
+                {},
+                {"top_k": 2},
+                {"targets": ["lovelace", "walkable", "the", "the"], "top_k": 9},
+            ):
+                yield "fill-mask", {"mask_slots": slots, "lengths": (16, 24)}, [text, None], options
+    for pair in (None, "the keeper sang"):
+        for labels, problem in (
+            (("bad", "good", "fine"), "single_label_classification"),
+            (("bad", "good", "fine"), "multi_label_classification"),
+            (("bad", "good", "fine"), None),
+            (("score",), "regression"),
+            (("a", "b"), "regression"),
+            (("only",), "single_label_classification"),
+        ):
+            for options in ({}, {"top_k": 2}, {"top_k": None}):
+                fields = {"labels": labels, "problem_type": problem, "lengths": (8, 16)}
+                yield "text-classification", fields, [strings.sentence(random, 5), pair], options
+    for strategy in ("none", "simple", "first", "average", "max"):
+        for text in _TEXTS:
+            for rules in ("uncased", "cased"):
+                for ignored in ({}, {"ignore_labels": ["MISC", "PER"]}):
+                    fields = {"labels": _ENTITIES, "lengths": (16, 32), "rules": rules}
+                    options = {"aggregation_strategy": strategy, **ignored}
+                    yield "token-classification", fields, [text, None], options
+    for context in _CONTEXTS:
+        for options in (
+            {},
+            {"top_k": 4},
+            {"top_k": 3, "max_answer_len": 2},
+            {"top_k": 40, "max_answer_len": 3, "doc_stride": 2},
+            {"handle_impossible_answer": True, "top_k": 5},
+        ):
+            yield "question-answering", {"lengths": (16, 24)}, ["who wrote it?", context], options
+    for _ in range(4):
+        texts: list[str | None] = [strings.sentence(random, 4), strings.sentence(random, 4)]
+        yield "next-sentence", {"lengths": (8, 16)}, texts, {}
+    for text in _TEXTS[:2]:
+        yield "feature-extraction", {"lengths": (8, 16)}, [text, None], {}
