@@ -93,7 +93,7 @@ def pages(random: Random) -> Iterator[str]:
     """A text of each 256 code points: all of the first two planes and some of every other."""
     for page in sorted({ord(character) >> 8 for character in all_characters()}):
         if page < 0x200 or page % 16 == 0:
-            yield mixed(random, [page], 12)
+            yield mixed(random, [page], 10)
 
 
 def mixed(random: Random, among: Sequence[int], size: int) -> str:

@@ -26,7 +26,7 @@ def all_texts() -> list[tuple[str, str]]:
     for number, text in enumerate(strings.covering()):
         cases += [("uncased", text), (names[number % len(names)], text)]
     cases += [(random.choice(names), text) for text in strings.pages(random)]
-    cases += [(random.choice(names), strings.wild(random)) for _ in range(600)]
+    cases += [(random.choice(names), strings.wild(random)) for _ in range(480)]
     return cases
 
 

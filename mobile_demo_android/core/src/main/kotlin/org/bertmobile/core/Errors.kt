@@ -1,0 +1,15 @@
+package org.bertmobile.core
+
+/** Base of all errors raised on purpose: one line naming the cause and the remedy. */
+open class BertMobileException(message: String, cause: Throwable? = null) : Exception(message, cause)
+
+/** A bundle is damaged, unverified or unreadable. */
+class BundleException(message: String, cause: Throwable? = null) : BertMobileException(message, cause)
+
+/** An argument or a text is wrong. */
+class UsageException(message: String) : BertMobileException(message)
+
+internal fun atLeastOne(name: String, value: Int): Int {
+    if (value < 1) throw UsageException("$name must be 1 or more, not $value")
+    return value
+}

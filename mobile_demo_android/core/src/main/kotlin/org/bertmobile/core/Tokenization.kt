@@ -1,0 +1,122 @@
+package org.bertmobile.core
+
+/** The tokenizer of a bundle, cut and padded to the bundle's buckets. Safe to use from several threads. */
+class Tokenization(private val manifest: Manifest, private val vocabulary: Vocabulary) {
+    private val rules = manifest.tokenizer
+    private val tokenizer = Tokenizer(rules, vocabulary)
+    private val inputs = manifest.inputs.map { it.name }
+    private val specialIds = rules.specialTokens.map { it.id }.toSet()
+
+    /** The largest bucket, in tokens. */
+    val longest: Int get() = manifest.lengths.last()
+
+    /**
+     * Tokens of a text or a pair in the smallest bucket that holds them.
+     *
+     * What does not fit the largest bucket is dropped from the end, of the longer text first; [Encoded.dropped] says how
+     * much.
+     *
+     * @throws UsageException a text with lone surrogates.
+     */
+    fun encode(text: String, pair: String? = null): Encoded {
+        val first = tokenizer.tokenize(text)
+        // An empty second text is no second text, as for the reference tokenizer.
+        val second = if (pair.isNullOrEmpty()) null else tokenizer.tokenize(pair)
+        val room = longest - added(second != null)
+        val sizes = first.size to (second?.size ?: 0)
+        val kept = if (sizes.first + sizes.second > room) longestFirst(sizes, room) else sizes
+        return encoded(first, kept.first, second, 0, kept.second, sizes.first + sizes.second - kept.first - kept.second)
+    }
+
+    /**
+     * A question with each part of a context that may be too long for one run.
+     *
+     * @param question kept whole in every window.
+     * @param context cut into windows when it does not fit the largest bucket.
+     * @param stride tokens by which neighbouring windows overlap; by default 128, or less where there is little room.
+     * @return the windows in order; places refer to the whole context.
+     * @throws UsageException the question leaves no room for the context, or the stride none for new tokens.
+     */
+    fun windows(question: String, context: String, stride: Int? = null): List<Encoded> {
+        val first = tokenizer.tokenize(question)
+        val second = tokenizer.tokenize(context)
+        val room = longest - added(true) - first.size
+        if (room < 1) {
+            throw UsageException(
+                "the question has ${first.size} tokens and leaves no room for the context in $longest; " +
+                    "ask a shorter question, or export with a longer length",
+            )
+        }
+        if (second.size <= room) return listOf(encoded(first, first.size, second, 0, second.size, 0))
+        val overlap = stride ?: minOf(DEFAULT_STRIDE, longest / 2).let { if (it >= room) room / 2 else it }
+        if (overlap !in 0 until room) {
+            throw UsageException(
+                "the stride must be from 0 to ${room - 1} (the question leaves $room tokens of $longest for the context), " +
+                    "not $overlap",
+            )
+        }
+        val windows = ArrayList<Encoded>()
+        var begin = 0
+        while (true) {
+            val end = minOf(begin + room, second.size)
+            windows.add(encoded(first, first.size, second, begin, end - begin, 0))
+            if (end == second.size) return windows
+            begin += room - overlap
+        }
+    }
+
+    /** Ids of a text, without special tokens and not cut. */
+    fun tokenIds(text: String): IntArray = tokenizer.tokenize(text).ids
+
+    /** The token of an id, such as `##ing`; an empty string for an id without one. */
+    fun token(id: Int): String = vocabulary.token(id).orEmpty()
+
+    /** The id of exactly this token, or null. */
+    fun tokenId(token: String): Int? = vocabulary.id(token)
+
+    /** Text of token ids. */
+    fun decode(ids: IntArray, skipSpecialTokens: Boolean): String =
+        join(ids.filter { !(skipSpecialTokens && it in specialIds) }.mapNotNull(vocabulary::token))
+
+    /** Text of tokens, with the pieces of a word put together. */
+    fun join(tokens: List<String>): String = joinTokens(tokens)
+
+    /** How many tokens the tokenizer adds: one before, one after each text. */
+    private fun added(pair: Boolean): Int = if (pair) 3 else 2
+
+    private fun encoded(first: Tokens, firstSize: Int, second: Tokens?, begin: Int, secondSize: Int, dropped: Int): Encoded {
+        val size = firstSize + secondSize + added(second != null)
+        val bucket = manifest.bucket(size)
+        val ids = IntArray(size)
+        ids[0] = rules.cls.id
+        first.ids.copyInto(ids, 1, 0, firstSize)
+        ids[firstSize + 1] = rules.sep.id
+        if (second != null) {
+            second.ids.copyInto(ids, firstSize + 2, begin, begin + secondSize)
+            ids[size - 1] = rules.sep.id
+        }
+        val rows = HashMap<String, IntTensor>()
+        for (name in inputs) {
+            val row = when (name) {
+                "input_ids" -> ids.copyOf(bucket).also { it.fill(rules.pad.id, size, bucket) }
+                "attention_mask" -> IntArray(bucket).also { it.fill(1, 0, size) }
+                "token_type_ids" -> IntArray(bucket).also { if (rules.typeVocabSize > 1) it.fill(1, firstSize + 2, size) }
+                else -> continue
+            }
+            rows[name] = IntTensor(intArrayOf(1, bucket), row)
+        }
+        return Encoded(rows, ids, dropped, first, second, begin, firstSize, secondSize)
+    }
+
+    private companion object {
+        const val DEFAULT_STRIDE = 128
+    }
+}
+
+/** Cut the longer text down to the shorter one, then both alike (an odd token goes to the longer). */
+private fun longestFirst(sizes: Pair<Int, Int>, room: Int): Pair<Int, Int> {
+    val shorter = minOf(sizes.first, sizes.second)
+    val short = if (shorter + maxOf(shorter, room - shorter) > room) room / 2 else shorter
+    val long = room - short
+    return if (sizes.first > sizes.second) long to short else short to long
+}
