@@ -10,7 +10,8 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
     val model: File get() = File(folder, manifest.modelFile)
 
     /** The bundle's tokenizer. */
-    fun tokenization(): Tokenization = Tokenization(manifest, Vocabulary.parse(read(folder, "vocab.txt"), manifest.tokenizer))
+    fun tokenization(): Tokenization =
+        Tokenization(manifest, Vocabulary.parse(read(folder, "vocab.txt"), manifest.tokenizer))
 
     /** Inputs and outputs that a device checks itself against. */
     fun golden(): Golden = Golden.parse(read(folder, Golden.FILE).decodeToString(), File(folder, Golden.FILE).path)
@@ -21,13 +22,15 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
          *
          * @param verify compare every file with the manifest, which reads them once; the verdict counts either way.
          * @param allowUnverified accept a bundle whose verdict is pending or failed.
-         * @throws BundleException a verdict that is not accepted; a file that is missing, not listed, changed, unreadable
-         *   or outside the folder.
+         * @throws BundleException a verdict that is not accepted; a file that is missing, not listed, changed,
+         *   unreadable or outside the folder.
          */
         fun open(folder: File, verify: Boolean = true, allowUnverified: Boolean = false): Bundle {
             val path = File(folder, Manifest.FILE)
             if (!path.isFile) {
-                throw BundleException("$folder is not a bundle: it has no ${Manifest.FILE}; export one with bertmobile-export")
+                throw BundleException(
+                    "$folder is not a bundle: it has no ${Manifest.FILE}; export one with bertmobile-export",
+                )
             }
             val manifest = Manifest.parse(read(folder, Manifest.FILE).decodeToString(), path.path)
             checkVerdict(manifest, allowUnverified)
@@ -82,8 +85,11 @@ private fun checkFiles(folder: File, manifest: Manifest) {
 /** A manifest may come from anywhere: never follow it, or a link, out of the folder. */
 private fun checkInside(folder: File, listed: String) {
     val plain = listed.split('/').none { it.isEmpty() || it == "." || it == ".." } && UnicodeTables.isPrintable(listed)
-    val inside = plain && reading(File(folder, listed)) { it.canonicalPath.startsWith(folder.canonicalPath + File.separator) }
-    if (!inside) throw BundleException("${File(folder, Manifest.FILE)} lists \"$listed\", which leaves the bundle; $AGAIN")
+    if (plain) {
+        val (path, inside) = reading(folder) { File(it, listed).canonicalPath to it.canonicalPath + File.separator }
+        if (path.startsWith(inside)) return
+    }
+    throw BundleException("${File(folder, Manifest.FILE)} lists \"$listed\", which leaves the bundle; $AGAIN")
 }
 
 /** Paths in the folder except the manifest's; a link to a folder counts as a file. */
@@ -93,7 +99,11 @@ private fun listFiles(folder: File, prefix: String, found: MutableSet<String>) {
         val name = prefix + child.name
         // Not java.nio's isSymbolicLink, which Android has from version 8 only.
         val link = child.canonicalFile != File(folder.canonicalFile, child.name)
-        if (child.isDirectory && !link) listFiles(child, "$name/", found) else if (name != Manifest.FILE) found.add(name)
+        if (child.isDirectory && !link) {
+            listFiles(child, "$name/", found)
+        } else if (name != Manifest.FILE) {
+            found.add(name)
+        }
     }
 }
 

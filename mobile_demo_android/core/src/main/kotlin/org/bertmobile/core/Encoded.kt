@@ -7,8 +7,8 @@ package org.bertmobile.core
 data class Span(val start: Int, val end: Int, val utf16Start: Int, val utf16End: Int)
 
 /**
- * One run's worth of tokens. [inputs] are the model's, [1, bucket], padded; everything else has one entry for each token
- * without the padding.
+ * One run's worth of tokens. [inputs] are the model's, [1, bucket], padded; everything else has one entry for each
+ * token without the padding.
  *
  * @property inputs those of `input_ids`, `attention_mask` and `token_type_ids` that the model has.
  * @property ids token ids.

@@ -6,7 +6,7 @@ import kotlin.math.sqrt
 /** How far a device's output may be from the exporting machine's, and from PyTorch's. */
 data class Tolerance(val maxAbs: Double, val cosine: Double)
 
-/** Some values of an output: flat [indices], what float32 PyTorch gives, and what the exporting machine's engine did. */
+/** Some values of an output: flat [indices], what float32 PyTorch gives, and what the exporting machine gave. */
 class GoldenOutput(val indices: IntArray, val reference: DoubleArray, val engine: DoubleArray)
 
 /** One text with its inputs, without padding, and outputs. */
@@ -36,8 +36,9 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
         }
     }
 
-    private fun padded(manifest: Manifest, case: GoldenCase): Map<String, IntTensor> = manifest.inputs.associate { spec ->
-        val values = case.inputs[spec.name] ?: throw BundleException("${Golden.FILE} has no ${spec.name}; export the bundle again")
+    private fun padded(manifest: Manifest, case: GoldenCase) = manifest.inputs.associate { spec ->
+        val values = case.inputs[spec.name]
+            ?: throw BundleException("$FILE has no ${spec.name}; export the bundle again")
         val size = when {
             manifest.dynamic && spec.shape[1] == TensorSpec.LENGTH -> values.size
             spec.shape[1] == TensorSpec.LENGTH -> case.bucket
@@ -48,7 +49,13 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
         spec.name to IntTensor(intArrayOf(1, size), row)
     }
 
-    private fun compare(case: Int, name: String, expected: GoldenOutput, values: FloatArray, limit: Tolerance): GoldenResult {
+    private fun compare(
+        case: Int,
+        name: String,
+        expected: GoldenOutput,
+        values: FloatArray,
+        limit: Tolerance,
+    ): GoldenResult {
         var largest = 0.0
         var product = 0.0
         var own = 0.0
@@ -79,7 +86,9 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
         fun parse(json: String, where: String = FILE): Golden {
             val fields = JsonFields(parseJsonOf(json, where), where)
             val version = fields.int("schema_version")
-            if (version != 1) throw BundleException("$where has schema version $version, this app reads 1; update the app")
+            if (version != Manifest.SCHEMA_VERSION) {
+                throw BundleException("$where has schema version $version, which this app cannot read; update the app")
+            }
             val tolerance = fields.members("tolerance") { members, output ->
                 members.only(output) { Tolerance(it.double("max_abs"), it.double("cosine")).also { _ -> it.finish() } }
             }
@@ -101,7 +110,9 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
             val indices = fields.ints("indices")
             val reference = fields.doubles("reference")
             val engine = fields.doubles("engine")
-            if (reference.size != indices.size || engine.size != indices.size) fields.wrong<Nothing>("indices", "as long as the values")
+            if (reference.size != indices.size || engine.size != indices.size) {
+                fields.wrong<Nothing>("indices", "as long as the values")
+            }
             fields.finish()
             return GoldenOutput(indices, reference, engine)
         }

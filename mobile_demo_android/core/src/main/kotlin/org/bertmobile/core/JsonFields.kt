@@ -6,18 +6,19 @@ package org.bertmobile.core
  * @param where names the object in messages, such as `manifest.json: tokenizer`.
  */
 internal class JsonFields(document: Any?, private val where: String) {
-    private val fields: Map<*, *> = document as? Map<*, *> ?: throw BundleException("$where is not an object; $EXPORT_AGAIN")
+    private val fields: Map<*, *> =
+        document as? Map<*, *> ?: throw BundleException("$where is not an object; $EXPORT_AGAIN")
     private val asked = HashSet<String>()
 
     fun string(name: String): String = required(name, "a string")
 
-    fun stringOrNull(name: String): String? = nullable(name)?.let { string(name) }
+    fun stringOrNull(name: String): String? = value(name)?.let { string(name) }
 
     fun boolean(name: String): Boolean = required(name, "true or false")
 
     fun int(name: String, least: Int = 0): Int = whole(value(name), name, least)
 
-    fun intOrNull(name: String, least: Int = 0): Int? = nullable(name)?.let { int(name, least) }
+    fun intOrNull(name: String, least: Int = 0): Int? = value(name)?.let { int(name, least) }
 
     fun long(name: String): Long = required(name, "a whole number")
 
@@ -25,7 +26,10 @@ internal class JsonFields(document: Any?, private val where: String) {
 
     fun strings(name: String): List<String> = list(name).map { it as? String ?: wrong(name, "a list of strings") }
 
-    fun ints(name: String, least: Int = 0): IntArray = IntArray(list(name).size) { whole(list(name)[it], name, least) }
+    fun ints(name: String, least: Int = 0): IntArray {
+        val list = list(name)
+        return IntArray(list.size) { whole(list[it], name, least) }
+    }
 
     fun doubles(name: String): DoubleArray {
         val list = list(name)
@@ -40,7 +44,7 @@ internal class JsonFields(document: Any?, private val where: String) {
 
     fun <T> only(name: String, read: (JsonFields) -> T): T = read(JsonFields(value(name), "$where: $name"))
 
-    fun <T> onlyOrNull(name: String, read: (JsonFields) -> T): T? = nullable(name)?.let { only(name, read) }
+    fun <T> onlyOrNull(name: String, read: (JsonFields) -> T): T? = value(name)?.let { only(name, read) }
 
     /** All members of an object whose names are data, each read by [read]. */
     fun <T> members(name: String, read: (JsonFields, String) -> T): Map<String, T> {
@@ -51,7 +55,7 @@ internal class JsonFields(document: Any?, private val where: String) {
     /** One of the keys of [known], as what it stands for. */
     fun <T> oneOf(name: String, known: Map<String, T>): T {
         val spelled = string(name)
-        return known[spelled] ?: throw BundleException("$where: $name is \"$spelled\", not one of ${known.keys.joinToString()}; $EXPORT_AGAIN")
+        return known[spelled] ?: wrong(name, "one of ${known.keys.joinToString()}, but \"$spelled\"")
     }
 
     fun value(name: String): Any? {
@@ -67,8 +71,6 @@ internal class JsonFields(document: Any?, private val where: String) {
         val unknown = fields.keys.firstOrNull { it !in asked } ?: return
         throw BundleException("$where has an unknown field $unknown; $EXPORT_AGAIN, or update the app")
     }
-
-    private fun nullable(name: String): Any? = value(name)
 
     private inline fun <reified T> required(name: String, kind: String): T = value(name) as? T ?: wrong(name, kind)
 

@@ -1,6 +1,9 @@
 package org.bertmobile.core
 
-/** Name, element type and shape of an input or output. A size of [LENGTH] is the bucket, [BATCH] any number of texts. */
+/**
+ * Name, element type and shape of an input or output. A size of [LENGTH] stands for the bucket, [BATCH] for any number
+ * of texts.
+ */
 class TensorSpec(val name: String, val dtype: String, val shape: IntArray) {
     companion object {
         const val LENGTH = -1
@@ -76,8 +79,9 @@ class Manifest private constructor(fields: JsonFields) {
     val outputs: List<TensorSpec> = fields.objects("outputs", ::tensor)
     val maskSlots: Int? = fields.intOrNull("mask_slots", least = 1)
     val labels: List<String> = fields.strings("labels")
-    val problemType: ProblemType? =
-        fields.value("problem_type")?.let { fields.oneOf("problem_type", ProblemType.entries.associateBy { it.spelling }) }
+    val problemType: ProblemType? = fields.value("problem_type")?.let {
+        fields.oneOf("problem_type", ProblemType.entries.associateBy { it.spelling })
+    }
     val embedding: EmbeddingSpec? = fields.onlyOrNull("embedding", ::embedding)
     val tokenizer: TokenizerSpec = fields.only("tokenizer", ::tokenizer)
     val source: SourceModel = fields.only("source", ::source)
@@ -99,7 +103,9 @@ class Manifest private constructor(fields: JsonFields) {
 
     /** The smallest of [lengths] that holds so many tokens; of a [dynamic] model as many as there are. */
     fun bucket(tokens: Int): Int {
-        if (tokens > lengths.last()) throw UsageException("$tokens tokens do not fit the longest bucket, ${lengths.last()}")
+        if (tokens > lengths.last()) {
+            throw UsageException("$tokens tokens do not fit the longest bucket, ${lengths.last()}; shorten the text")
+        }
         return if (dynamic) tokens else lengths.first { it >= tokens }
     }
 

@@ -51,17 +51,17 @@ internal class Normalizer(private val rules: TokenizerSpec, private val out: Nor
             when (UnicodeTables.category(flags)) {
                 UnicodeTables.DROPPED -> Unit
                 UnicodeTables.SPACE -> decompose(SPACE, 0, index)
-                UnicodeTables.CHINESE -> if (rules.tokenizeChineseChars) setApart(code, flags, index) else decompose(code, flags, index)
+                UnicodeTables.CHINESE -> chinese(code, flags, index)
                 else -> decompose(code, flags, index)
             }
         }
         flushMarks()
     }
 
-    private fun setApart(code: Int, flags: Int, source: Int) {
-        decompose(SPACE, 0, source)
+    private fun chinese(code: Int, flags: Int, source: Int) {
+        if (rules.tokenizeChineseChars) decompose(SPACE, 0, source)
         decompose(code, flags, source)
-        decompose(SPACE, 0, source)
+        if (rules.tokenizeChineseChars) decompose(SPACE, 0, source)
     }
 
     private fun decompose(code: Int, flags: Int, source: Int) {

@@ -4,6 +4,7 @@ package org.bertmobile.core
 class Tokenization(private val manifest: Manifest, private val vocabulary: Vocabulary) {
     private val rules = manifest.tokenizer
     private val tokenizer = Tokenizer(rules, vocabulary)
+    private val segments = rules.typeVocabSize > 1
     private val inputs = manifest.inputs.map { it.name }
     private val specialIds = rules.specialTokens.map { it.id }.toSet()
 
@@ -13,8 +14,8 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
     /**
      * Tokens of a text or a pair in the smallest bucket that holds them.
      *
-     * What does not fit the largest bucket is dropped from the end, of the longer text first; [Encoded.dropped] says how
-     * much.
+     * What does not fit the largest bucket is dropped from the end, of the longer text first; [Encoded.dropped] says
+     * how much.
      *
      * @throws UsageException a text with lone surrogates.
      */
@@ -24,8 +25,9 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
         val second = if (pair.isNullOrEmpty()) null else tokenizer.tokenize(pair)
         val room = longest - added(second != null)
         val sizes = first.size to (second?.size ?: 0)
-        val kept = if (sizes.first + sizes.second > room) longestFirst(sizes, room) else sizes
-        return encoded(first, kept.first, second, 0, kept.second, sizes.first + sizes.second - kept.first - kept.second)
+        val dropped = maxOf(0, sizes.first + sizes.second - room)
+        val (firstSize, secondSize) = if (dropped > 0) longestFirst(sizes, room) else sizes
+        return encoded(first, firstSize, second, 0 until secondSize, dropped)
     }
 
     /**
@@ -47,19 +49,19 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
                     "ask a shorter question, or export with a longer length",
             )
         }
-        if (second.size <= room) return listOf(encoded(first, first.size, second, 0, second.size, 0))
+        if (second.size <= room) return listOf(encoded(first, first.size, second, 0 until second.size, 0))
         val overlap = stride ?: minOf(DEFAULT_STRIDE, longest / 2).let { if (it >= room) room / 2 else it }
         if (overlap !in 0 until room) {
             throw UsageException(
-                "the stride must be from 0 to ${room - 1} (the question leaves $room tokens of $longest for the context), " +
-                    "not $overlap",
+                "the stride must be from 0 to ${room - 1} (the question leaves $room tokens of $longest for the " +
+                    "context), not $overlap",
             )
         }
         val windows = ArrayList<Encoded>()
         var begin = 0
         while (true) {
             val end = minOf(begin + room, second.size)
-            windows.add(encoded(first, first.size, second, begin, end - begin, 0))
+            windows.add(encoded(first, first.size, second, begin until end, 0))
             if (end == second.size) return windows
             begin += room - overlap
         }
@@ -84,7 +86,8 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
     /** How many tokens the tokenizer adds: one before, one after each text. */
     private fun added(pair: Boolean): Int = if (pair) 3 else 2
 
-    private fun encoded(first: Tokens, firstSize: Int, second: Tokens?, begin: Int, secondSize: Int, dropped: Int): Encoded {
+    private fun encoded(first: Tokens, firstSize: Int, second: Tokens?, part: IntRange, dropped: Int): Encoded {
+        val (begin, secondSize) = part.first to part.count()
         val size = firstSize + secondSize + added(second != null)
         val bucket = manifest.bucket(size)
         val ids = IntArray(size)
@@ -100,8 +103,8 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
             val row = when (name) {
                 "input_ids" -> ids.copyOf(bucket).also { it.fill(rules.pad.id, size, bucket) }
                 "attention_mask" -> IntArray(bucket).also { it.fill(1, 0, size) }
-                "token_type_ids" -> IntArray(bucket).also { if (rules.typeVocabSize > 1) it.fill(1, firstSize + 2, size) }
-                else -> continue
+                "token_type_ids" -> IntArray(bucket).also { if (segments) it.fill(1, firstSize + 2, size) }
+                else -> continue // mask_positions, which a task adds
             }
             rows[name] = IntTensor(intArrayOf(1, bucket), row)
         }

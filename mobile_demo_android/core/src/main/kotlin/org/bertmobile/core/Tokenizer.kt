@@ -23,7 +23,8 @@ internal class Tokens(
  */
 internal class Tokenizer(private val rules: TokenizerSpec, private val vocabulary: Vocabulary) {
     // The longest first, because one may begin with another.
-    private val specials = rules.specialTokens.map { Special(CodePoints(it.token), it.id) }.sortedByDescending { it.codes.size }
+    private val specials =
+        rules.specialTokens.map { Special(CodePoints(it.token), it.id) }.sortedByDescending { it.codes.size }
     private val specialStarts = specials.map { it.codes.values[0] }.distinct().toIntArray()
 
     fun tokenize(text: String): Tokens = Run(CodePoints(text)).tokens()

@@ -41,7 +41,8 @@ internal object UnicodeTables {
         for ((code, name) in ranges(sections.getValue("categories"))) mark(code, "-dshmp".indexOf(name))
         lower = Mapping(lowerLines(sections.getValue("lower")), HAS_LOWER)
         decompositions = Mapping(sections.getValue("decompositions").map(::numbers), IS_COMPOSED)
-        classes = Mapping(ranges(sections.getValue("classes")).map { (code, rank) -> intArrayOf(code, rank.toInt(HEX)) }, COMBINES)
+        val ranks = ranges(sections.getValue("classes")).map { (code, rank) -> intArrayOf(code, rank.toInt(HEX)) }
+        classes = Mapping(ranks, COMBINES)
         for (code in Hangul.FIRST..Hangul.LAST) mark(code, IS_COMPOSED)
     }
 

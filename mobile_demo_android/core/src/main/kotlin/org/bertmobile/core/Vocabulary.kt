@@ -113,7 +113,9 @@ class Vocabulary private constructor(private val tokens: Array<String>) {
             val vocabulary = Vocabulary(lines.toTypedArray())
             for (special in spec.specialTokens) {
                 if (vocabulary.token(special.id) != special.token) {
-                    throw BundleException("vocab.txt does not map ${special.token} to ${special.id} as the manifest says; $AGAIN")
+                    throw BundleException(
+                        "vocab.txt does not map ${special.token} to ${special.id} as the manifest says; $AGAIN",
+                    )
                 }
             }
             return vocabulary

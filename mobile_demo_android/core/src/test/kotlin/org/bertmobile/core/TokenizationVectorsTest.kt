@@ -11,18 +11,20 @@ class TokenizationVectorsTest {
     fun `texts become the tokens of the reference`() = Vectors.tests("texts") { case ->
         val tokens = Vectors.tokenizer(case).tokenize(case.string("text"))
         assertArrayEquals(case.ints("ids"), tokens.ids)
-        assertArrayEquals(case.ints("offsets"), IntArray(2 * tokens.size) { (if (it % 2 == 0) tokens.starts else tokens.ends)[it / 2] })
+        assertArrayEquals(case.ints("offsets"), tokens.starts.zip(tokens.ends).flatMap { it.toList() }.toIntArray())
         assertArrayEquals(case.ints("words"), tokens.words)
     }
 
     @TestFactory
     fun `texts and pairs become the inputs of the Python runtime`() = Vectors.tests("inputs") { case ->
-        assertEncoded(case.case("encoded"), Vectors.tokenization(case).encode(case.string("text"), case["pair"] as String?))
+        val encoded = Vectors.tokenization(case).encode(case.string("text"), case["pair"] as String?)
+        assertEncoded(case.case("encoded"), encoded)
     }
 
     @TestFactory
     fun `long contexts become the windows of the Python runtime`() = Vectors.tests("windows") { case ->
-        val windows = { Vectors.tokenization(case).windows(case.string("question"), case.string("context"), case.int("stride")) }
+        val tokenization = Vectors.tokenization(case)
+        val windows = { tokenization.windows(case.string("question"), case.string("context"), case.int("stride")) }
         if (case["refused"] == true) {
             assertThrows(UsageException::class.java) { windows() }
         } else {
@@ -58,7 +60,9 @@ class TokenizationVectorsTest {
     private fun assertEncoded(expected: Case, encoded: Encoded) {
         val inputs = expected.map("inputs")
         assertEquals(inputs.keys, encoded.inputs.keys)
-        for ((name, values) in inputs) assertArrayEquals(ints(values as List<*>), encoded.inputs.getValue(name as String).values)
+        for ((name, values) in inputs) {
+            assertArrayEquals(ints(values as List<*>), encoded.inputs.getValue(name as String).values)
+        }
         val offsets = (0 until encoded.size).flatMap { listOf(encoded.start(it), encoded.end(it)) }
         assertArrayEquals(expected.ints("offsets"), offsets.toIntArray())
         assertArrayEquals(expected.ints("special"), IntArray(encoded.size) { if (encoded.isSpecial(it)) 1 else 0 })

@@ -5,7 +5,7 @@ import org.junit.jupiter.api.DynamicTest
 
 /** The answers of the Python runtime, `tests/vectors/data` of the repository. */
 object Vectors {
-    val folder = File(checkNotNull(System.getProperty("bertmobile.vectors")) { "name the folder of the vectors: -Dbertmobile.vectors=..." })
+    val folder = File(checkNotNull(System.getProperty("bertmobile.vectors")) { "no folder: -Dbertmobile.vectors=..." })
     val bundle = File(folder, "bundle")
 
     private val rules: Map<*, *> = parseJson(File(folder, "rules.json").readText()) as Map<*, *>
@@ -28,7 +28,9 @@ object Vectors {
         val batch = if (case["dynamic"] == true) "batch" else 1L
         val inputs = (manifest["inputs"] as List<*>).map { (it as Map<*, *>) + ("shape" to listOf(batch, "length")) }
         val signatures = lengths.associate { it.toString() to "s$it" }
-        return manifest(mapOf("tokenizer" to tokenizer, "lengths" to lengths, "signatures" to signatures, "inputs" to inputs))
+        return manifest(
+            mapOf("tokenizer" to tokenizer, "lengths" to lengths, "signatures" to signatures, "inputs" to inputs),
+        )
     }
 
     fun vocabulary(file: String, spec: TokenizerSpec): Vocabulary =
@@ -70,6 +72,6 @@ fun ints(list: List<*>): IntArray = list.map { (it as Long? ?: -1L).toInt() }.to
 fun toJson(value: Any?): String = when (value) {
     is Map<*, *> -> value.entries.joinToString(",", "{", "}") { "${toJson(it.key)}:${toJson(it.value)}" }
     is List<*> -> value.joinToString(",", "[", "]", transform = ::toJson)
-    is String -> value.map { if (it < ' ' || it == '"' || it == '\\') "\\u%04x".format(it.code) else "$it" }.joinToString("", "\"", "\"")
+    is String -> value.map { "\\u%04x".format(it.code) }.joinToString("", "\"", "\"")
     else -> value.toString()
 }

@@ -13,7 +13,9 @@ import org.bertmobile.core.output
 class Context(val manifest: Manifest, val tokenization: Tokenization, val engine: Engine) {
     internal fun require(task: TaskName) {
         if (manifest.task != task) {
-            throw BundleException("${manifest.name} is a bundle for ${manifest.task.spelling}; export one for ${task.spelling}")
+            throw BundleException(
+                "${manifest.name} is a bundle for ${manifest.task.spelling}; export one for ${task.spelling}",
+            )
         }
     }
 

@@ -65,7 +65,8 @@ class FillMask(private val context: Context) {
         }
         return positions.chunked(slots).flatMap { chunk ->
             val row = IntArray(slots) { chunk.getOrElse(it) { 0 } }
-            val logits = context.output("logits", encoded.inputs + ("mask_positions" to IntTensor(intArrayOf(1, slots), row)))
+            val positionsOfChunk = IntTensor(intArrayOf(1, slots), row)
+            val logits = context.output("logits", encoded.inputs + ("mask_positions" to positionsOfChunk))
             chunk.indices.map(logits::row)
         }
     }
@@ -80,7 +81,9 @@ class FillMask(private val context: Context) {
 
     private fun targetIds(targets: List<String>): List<Int> {
         val found = targets.mapNotNull { tokenization.tokenId(it) ?: tokenization.tokenIds(it).firstOrNull() }
-        if (found.isEmpty()) throw UsageException("targets holds no word; leave it out to consider the whole vocabulary")
+        if (found.isEmpty()) {
+            throw UsageException("targets holds no word; leave it out to consider the whole vocabulary")
+        }
         return found.distinct().sorted()
     }
 }

@@ -25,10 +25,10 @@ class QuestionAnswering(private val context: Context) {
      * @param text the context that holds the answer.
      * @param topK how many answers.
      * @param longestAnswer in tokens, before it is widened to whole words.
-     * @param stride tokens shared by neighbouring windows of a long context; see [org.bertmobile.core.Tokenization.windows].
+     * @param stride tokens shared by neighbouring windows of a long context; see `Tokenization.windows`.
      * @param mayBeImpossible let "no answer" (an empty text) compete.
-     * @return the best first. Equal answers are one, with the sum of their scores, so a score may exceed 1 where windows
-     *   overlap.
+     * @return the best first. Equal answers are one, with the sum of their scores, so a score may exceed 1 where
+     *   windows overlap.
      * @throws UsageException an empty question, a context without words, or a wrong option.
      */
     fun answer(
@@ -72,8 +72,8 @@ class QuestionAnswering(private val context: Context) {
     }
 
     /**
-     * Softmax over the first token and the context's, which run from [from] to the last but one. The share of the first is
-     * the score of "no answer" in this window.
+     * Softmax over the first token and the context's, which run from [from] to the last but one. The share of the first
+     * is the score of "no answer" in this window.
      */
     private fun probabilities(logits: FloatTensor, size: Int, from: Int): FloatArray {
         val inside = FloatArray(size - from) { logits.values[if (it == 0) 0 else from + it - 1] }

@@ -15,13 +15,14 @@ class TextClassification(private val context: Context) {
     /**
      * Label a text or a pair.
      *
-     * @return all labels, best first. A score is a softmax, a sigmoid where there may be several labels or there is only
-     *   one, and the bare output of a regression.
+     * @return all labels, best first. A score is a softmax, a sigmoid where there may be several labels or there is
+     *   only one, and the bare output of a regression.
      */
     fun answer(text: String, pair: String? = null): List<Label> {
         val logits = context.output("logits", context.tokenization.encode(text, pair).inputs).values
         val scores = scores(logits)
-        return labels.mapIndexed { index, label -> Label(label, scores[index].toDouble()) }.sortedByDescending { it.score }
+        return labels.mapIndexed { index, label -> Label(label, scores[index].toDouble()) }
+            .sortedByDescending { it.score }
     }
 
     private fun scores(logits: FloatArray): FloatArray = when {

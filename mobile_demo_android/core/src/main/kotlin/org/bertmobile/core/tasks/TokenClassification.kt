@@ -50,14 +50,21 @@ class TokenClassification(private val context: Context) {
         val tokens = tokens(encoded, context.output("logits", encoded.inputs)::row)
         val entities = when (aggregation) {
             Aggregation.NONE -> tokens.map { entity(encoded, it) }
-            Aggregation.SIMPLE -> phrases(tokens.map { unit(it.scores, it.word, listOf(it)) }).map { phrase(encoded, it) }
-            else -> phrases(words(tokens).map { unit(scores(it, aggregation), join(it), it) }).map { phrase(encoded, it) }
+            Aggregation.SIMPLE -> phrases(encoded, tokens.map { unit(it.scores, it.word, listOf(it)) })
+            else -> phrases(encoded, words(tokens).map { unit(scores(it, aggregation), join(it), it) })
         }
         return entities.filter { it.label !in ignoreLabels }
     }
 
     /** A token that is in the text; [continues] when it belongs to the word before it. */
-    private class Token(val word: String, val scores: FloatArray, val index: Int, val start: Int, val end: Int, val continues: Boolean)
+    private class Token(
+        val word: String,
+        val scores: FloatArray,
+        val index: Int,
+        val start: Int,
+        val end: Int,
+        val continues: Boolean,
+    )
 
     /** A token or a word with the label it was given. */
     private class Labelled(val label: String, val score: Float, val word: String, val start: Int, val end: Int) {
@@ -66,13 +73,13 @@ class TokenClassification(private val context: Context) {
 
     private fun tokens(encoded: Encoded, logits: (Int) -> FloatArray): List<Token> =
         (0 until encoded.size).filter { !encoded.isSpecial(it) }.map { index ->
+            val (start, end) = encoded.start(index) to encoded.end(index)
             val known = encoded.ids[index] != unknown
-            val word = if (known) tokenization.token(encoded.ids[index]) else encoded.substring(0, encoded.start(index), encoded.end(index))
-            val length = encoded.end(index) - encoded.start(index)
+            val word = if (known) tokenization.token(encoded.ids[index]) else encoded.substring(0, start, end)
             // The rule of the reference: a token as long as its text starts a word, since "##" makes a continuation
             // longer. (Text that normalisation shortens counts as a continuation too.)
-            val continues = known && codePointCount(word) != length
-            Token(word, softmax(logits(index)), index, encoded.start(index), encoded.end(index), continues)
+            val continues = known && codePointCount(word) != end - start
+            Token(word, softmax(logits(index)), index, start, end, continues)
         }
 
     private fun entity(encoded: Encoded, token: Token): Entity {
@@ -83,8 +90,8 @@ class TokenClassification(private val context: Context) {
     private fun words(tokens: List<Token>): List<List<Token>> = joined(tokens) { _, token -> token.continues }
 
     /** Neighbours of one tag; a "B-" label always begins a new phrase. */
-    private fun phrases(units: List<Labelled>): List<List<Labelled>> =
-        joined(units) { last, unit -> unit.tag == last.tag && !unit.label.startsWith("B-") }
+    private fun phrases(encoded: Encoded, units: List<Labelled>): List<Entity> =
+        joined(units) { last, unit -> unit.tag == last.tag && !unit.label.startsWith("B-") }.map { phrase(encoded, it) }
 
     private fun <T> joined(items: List<T>, together: (T, T) -> Boolean): List<List<T>> {
         val groups = ArrayList<ArrayList<T>>()

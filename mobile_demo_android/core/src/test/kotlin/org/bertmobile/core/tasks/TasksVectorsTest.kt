@@ -58,7 +58,7 @@ class TasksVectorsTest {
     }
 
     private fun tokenClassification(context: Context, text: String, options: Case): Any {
-        val aggregation = Aggregation.entries.single { it.name.equals(options.string("aggregation_strategy"), ignoreCase = true) }
+        val aggregation = Aggregation.valueOf(options.string("aggregation_strategy").uppercase())
         val ignored = (options["ignore_labels"] as List<*>?)?.map { it as String } ?: listOf("O")
         val label = if (aggregation == Aggregation.NONE) "entity" else "entity_group"
         return TokenClassification(context).answer(text, aggregation, ignored).map { entity ->
@@ -121,7 +121,9 @@ private class Replay(private val runs: List<Case>) : Engine {
         val run = runs[next++]
         val expected = run.map("inputs")
         assertEquals(expected.keys, inputs.keys)
-        for ((name, values) in expected) assertArrayEquals(ints(values as List<*>), inputs.getValue(name as String).values, name)
+        for ((name, values) in expected) {
+            assertArrayEquals(ints(values as List<*>), inputs.getValue(name as String).values, name)
+        }
         return run.map("outputs").entries.associate { (name, output) ->
             val tensor = Case(output as Map<*, *>)
             val values = tensor.list("values").map { (it as Number).toFloat() }
