@@ -174,7 +174,7 @@ def _fetch_junit(folder: Path) -> Path:
         "apt-get", "-o", "APT::Sandbox::User=root", "download", "--quiet", *_PACKAGES, cwd=folder, check=False
     )
     if done.returncode:
-        raise Unreachable(f"cannot reach Debian's mirror: {_last_line(done.stderr)}")
+        raise Unreachable(f"cannot reach Debian's packages ({_last_line(done.stderr)}); try apt-get update")
     for package in folder.glob("*.deb"):
         _run("dpkg-deb", "--extract", package, folder / "unpacked")
     return folder / "unpacked"

@@ -2,12 +2,15 @@
 
 import os
 import re
+import subprocess
+from pathlib import Path
 from random import SystemRandom
 
 import pytest
 
+from tests.mobile_demo_android import kotlin
 from tests.mobile_demo_android.answers import differences
-from tests.mobile_demo_android.kotlin import CORE, Core, Toolchain, Unreachable, missing
+from tests.mobile_demo_android.kotlin import CORE, Core, Refused, Toolchain, Unreachable, missing
 
 # For a long check: BERTMOBILE_TEXTS=1000000.
 TEXTS = int(os.environ.get("BERTMOBILE_TEXTS", "50000"))
@@ -53,6 +56,29 @@ def test_generated_texts_become_the_tokens_of_hugging_face(
         print(f"\n{TEXTS} generated texts, BERTMOBILE_SEED={SEED}")
     found = list(differences(core, SEED, TEXTS))
     assert not found, f"{len(found)} of {TEXTS} texts differ, such as {found[:5]!r}"
+
+
+def test_a_compiler_that_is_not_the_pinned_one_is_refused(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def pack(*command: str, cwd: Path, check: bool) -> subprocess.CompletedProcess[str]:
+        (cwd / "kotlin-compiler.tgz").write_bytes(b"another compiler")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(kotlin, "_run", pack)
+    with pytest.raises(Refused, match="is not the one that was pinned"):
+        Toolchain.fetch()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.skipif(bool(missing()), reason="needs npm")
+def test_a_registry_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9/")
+    monkeypatch.setenv("npm_config_fetch_retries", "0")
+    with pytest.raises(Unreachable, match="cannot reach npm's registry"):
+        Toolchain.fetch()
 
 
 def test_core_asks_no_platform_about_unicode_and_imports_nothing_of_android() -> None:

@@ -11,10 +11,10 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
 
     /** The bundle's tokenizer. */
     fun tokenization(): Tokenization =
-        Tokenization(manifest, Vocabulary.parse(read(folder, "vocab.txt"), manifest.tokenizer))
+        Tokenization(manifest, Vocabulary.parse(readText(folder, "vocab.txt"), manifest.tokenizer))
 
     /** Inputs and outputs that a device checks itself against. */
-    fun golden(): Golden = Golden.parse(read(folder, Golden.FILE).decodeToString(), File(folder, Golden.FILE).path)
+    fun golden(): Golden = Golden.parse(readText(folder, Golden.FILE), File(folder, Golden.FILE).path)
 
     companion object {
         /**
@@ -32,7 +32,7 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
                     "$folder is not a bundle: it has no ${Manifest.FILE}; export one with bertmobile-export",
                 )
             }
-            val manifest = Manifest.parse(read(folder, Manifest.FILE).decodeToString(), path.path)
+            val manifest = Manifest.parse(readText(folder, Manifest.FILE), path.path)
             checkVerdict(manifest, allowUnverified)
             if (verify) checkFiles(folder, manifest)
             return Bundle(folder, manifest)
@@ -117,10 +117,12 @@ private fun sha256(file: File): String {
             digest.update(piece, 0, count)
         }
     }
-    return digest.digest().joinToString("") { "%02x".format(it) }
+    return digest.digest().toHexString()
 }
 
-private fun read(folder: File, name: String): ByteArray = reading(File(folder, name)) { it.readBytes() }
+/** A file that has to be UTF-8. */
+private fun readText(folder: File, name: String): String =
+    reading(File(folder, name)) { it.readBytes().decodeToString(throwOnInvalidSequence = true) }
 
 private inline fun <T> reading(file: File, action: (File) -> T): T = try {
     action(file)

@@ -38,12 +38,15 @@ internal object UnicodeTables {
 
     init {
         val sections = sections()
-        for ((code, name) in ranges(sections.getValue("categories"))) mark(code, "-dshmp".indexOf(name))
+        forEachRange(sections.getValue("categories")) { codes, name -> mark(codes, "-dshmp".indexOf(name)) }
         lower = Mapping(lowerLines(sections.getValue("lower")), HAS_LOWER)
         decompositions = Mapping(sections.getValue("decompositions").map(::numbers), IS_COMPOSED)
-        val ranks = ranges(sections.getValue("classes")).map { (code, rank) -> intArrayOf(code, rank.toInt(HEX)) }
+        val ranks = ArrayList<IntArray>()
+        forEachRange(sections.getValue("classes")) { codes, rank ->
+            for (code in codes) ranks.add(intArrayOf(code, rank.toInt(HEX)))
+        }
         classes = Mapping(ranks, COMBINES)
-        for (code in Hangul.FIRST..Hangul.LAST) mark(code, IS_COMPOSED)
+        mark(Hangul.FIRST..Hangul.LAST, IS_COMPOSED)
     }
 
     /** The properties of a code point, for the functions below. */
@@ -82,11 +85,14 @@ internal object UnicodeTables {
     /** Whether a text has neither control characters nor white space but the plain kind. */
     fun isPrintable(text: String): Boolean = text.all { it == ' ' || category(flags(it.code)) !in DROPPED..SPACE }
 
-    private fun mark(code: Int, flag: Int) {
-        val number = code shr PAGE_BITS
-        if (pages[number] === noFlags) pages[number] = ByteArray(PAGE)
-        val page = pages[number]
-        page[code and PAGE - 1] = (page[code and PAGE - 1].toInt() or flag).toByte()
+    private fun mark(codes: IntRange, flag: Int) {
+        for (code in codes) {
+            val number = code shr PAGE_BITS
+            if (pages[number] === noFlags) pages[number] = ByteArray(PAGE)
+            val page = pages[number]
+            val place = code and PAGE - 1
+            page[place] = (page[place].toInt() or flag).toByte()
+        }
     }
 
     private fun sections(): Map<String, List<String>> {
@@ -108,10 +114,12 @@ internal object UnicodeTables {
         return sections
     }
 
-    /** Lines of first, last and value, as pairs of a code point and its value. */
-    private fun ranges(lines: List<String>): List<Pair<Int, String>> = lines.flatMap { line ->
-        val (first, last, value) = line.split(' ')
-        (first.toInt(HEX)..last.toInt(HEX)).map { it to value }
+    /** Lines of first, last and value. */
+    private inline fun forEachRange(lines: List<String>, each: (IntRange, String) -> Unit) {
+        for (line in lines) {
+            val (first, last, value) = line.split(' ')
+            each(first.toInt(HEX)..last.toInt(HEX), value)
+        }
     }
 
     /** Lines of first, last, step and what the first becomes, as code points and what each becomes. */
@@ -136,7 +144,7 @@ internal object UnicodeTables {
         private val near = Array(NEAR) { code -> values.getOrNull(codes.binarySearch(code)) }
 
         init {
-            for (code in codes) mark(code, flag)
+            for (code in codes) mark(code..code, flag)
         }
 
         operator fun get(code: Int): IntArray =

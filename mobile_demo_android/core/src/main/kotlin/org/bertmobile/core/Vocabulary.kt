@@ -105,8 +105,8 @@ class Vocabulary private constructor(private val tokens: Array<String>) {
          * @throws BundleException not as many tokens as the manifest says, a token that is there twice, or special
          *   tokens with other ids.
          */
-        fun parse(vocabTxt: ByteArray, spec: TokenizerSpec): Vocabulary {
-            val lines = vocabTxt.decodeToString().removeSuffix("\n").split('\n')
+        fun parse(vocabTxt: String, spec: TokenizerSpec): Vocabulary {
+            val lines = vocabTxt.removeSuffix("\n").split('\n')
             if (lines.size != spec.vocabSize) {
                 throw BundleException("vocab.txt has ${lines.size} tokens, the manifest says ${spec.vocabSize}; $AGAIN")
             }

@@ -149,6 +149,12 @@ class BundleTest {
     }
 
     @Test
+    fun `a manifest that is not UTF-8 is refused`() {
+        manifest().writeBytes(byteArrayOf('"'.code.toByte(), -1, '"'.code.toByte()))
+        refused("manifest.json cannot be read")
+    }
+
+    @Test
     fun `a vocabulary that is not the manifest's is refused`() {
         val file = File(folder, "vocab.txt")
         val lines = file.readText().trimEnd('\n').split('\n')

@@ -34,7 +34,7 @@ object Vectors {
     }
 
     fun vocabulary(file: String, spec: TokenizerSpec): Vocabulary =
-        vocabularies.getOrPut("$file $spec") { Vocabulary.parse(File(folder, file).readBytes(), spec) }
+        vocabularies.getOrPut("$file $spec") { Vocabulary.parse(File(folder, file).readText(), spec) }
 
     fun tokenization(case: Case): Tokenization {
         val manifest = manifestOf(case)
