@@ -1,7 +1,7 @@
 """How fast Kotlin's tokenizer is, and Hugging Face's: ``python -m tests.mobile_demo_android.speed``.
 
-10,000 texts of the built-in ones' words, the packaged MiniLM's vocabulary, one thread each, and each warm before
-it is measured.
+10,000 texts of the built-in ones' words, the packaged MiniLM's vocabulary, one thread each, and each warm
+before it is measured.
 """
 
 import importlib.util
