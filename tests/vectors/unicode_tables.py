@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
 from itertools import groupby
 
 from tokenizers import normalizers, pre_tokenizers
@@ -26,6 +27,7 @@ HEADER = """\
 """
 
 
+@cache
 def all_characters() -> list[str]:
     """Every code point but surrogates, which no text holds."""
     return [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000]
@@ -33,38 +35,54 @@ def all_characters() -> list[str]:
 
 def document() -> str:
     """The tables as text: sections of lines."""
-    characters = all_characters()
-    lower = dict(_changed(_bert(lowercase=True), characters))
-    decomposed = dict(_changed(normalizers.NFD(), characters))
     for code in _HANGUL:  # in no table: a reader computes them
-        assert [ord(c) for c in decomposed[chr(code)]] == _jamo(code)
+        assert [ord(c) for c in decompositions()[chr(code)]] == _jamo(code)
+    listed = {c: new for c, new in decompositions().items() if ord(c) not in _HANGUL}
     sections: dict[str, Iterable[str]] = {
-        "categories": _ranges({ord(c): name for c, name in categories(characters, decomposed).items()}),
-        "lower": _lower_lines(lower),
-        "decompositions": (
-            _hex(ord(c), *map(ord, new)) for c, new in decomposed.items() if ord(c) not in _HANGUL
-        ),
-        "classes": _ranges({ord(c): _hex(rank) for c, rank in _combining_classes(characters).items()}),
+        "categories": _ranges({ord(c): name for c, name in categories().items()}),
+        "lower": _lower_lines(lower()),
+        "decompositions": (_hex(ord(c), *map(ord, new)) for c, new in listed.items()),
+        "classes": _ranges({ord(c): _hex(rank) for c, rank in combining_classes().items()}),
     }
     return HEADER + "".join(
         f"\n[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in sections.items()
     )
 
 
-def categories(characters: list[str], decomposed: Mapping[str, str]) -> dict[str, str]:
+def notable() -> set[str]:
+    """Characters that a tokenizer changes, or treats in a way of their own, but for the many of one kind."""
+    single = (c for c in decompositions() if ord(c) not in _HANGUL)
+    of_a_kind = (c for c, name in categories().items() if name != CHINESE and not _is_private(c))
+    return {*lower(), *single, *of_a_kind, *combining_classes()}
+
+
+@cache
+def lower() -> dict[str, str]:
+    """What becomes of each character that is made small."""
+    return dict(_changed(_bert(lowercase=True), all_characters()))
+
+
+@cache
+def decompositions() -> dict[str, str]:
+    """What each character is made of, if of others."""
+    return dict(_changed(normalizers.NFD(), all_characters()))
+
+
+@cache
+def categories() -> dict[str, str]:
     """The category of each character that has one. None has two, as far as it matters."""
     found: dict[str, str] = {}
-    for character, new in _changed(_bert(clean_text=True), characters):
+    for character, new in _changed(_bert(clean_text=True), all_characters()):
         found[character] = {"": DROPPED, " ": SPACE}[new]
     found[" "] = SPACE
-    for character, new in _changed(_bert(handle_chinese_chars=True), characters):
+    for character, new in _changed(_bert(handle_chinese_chars=True), all_characters()):
         assert new == f" {character} " and character not in found
         found[character] = CHINESE
-    for character, new in _changed(_bert(strip_accents=True), characters):
-        if character not in decomposed:
+    for character, new in _changed(_bert(strip_accents=True), all_characters()):
+        if character not in decompositions():
             assert new == "" and character not in found
             found[character] = MARK
-    for character, alone in _pre_tokenized(characters):
+    for character, alone in _pre_tokenized(all_characters()):
         if alone:
             assert character not in found
             found[character] = PUNCTUATION
@@ -112,14 +130,15 @@ def _pre_tokenized(characters: list[str]) -> Iterator[tuple[str, bool]]:
                 yield character, True
 
 
-def _combining_classes(characters: list[str]) -> dict[str, int]:
+@cache
+def combining_classes() -> dict[str, int]:
     """Rank of the combining class of each mark, from 1: marks are sorted by it."""
     nfd = normalizers.NFD()
 
     def moves(first: str, second: str) -> bool:
         return bool(nfd.normalize_str(first + second) == second + first)
 
-    plain = [c for c, new in _asked(nfd, characters) if c == new]
+    plain = [c for c in all_characters() if c not in decompositions()]
     after_lowest = {c for c, new in _asked(nfd, plain, lambda c: c + _LOWEST) if new != c + _LOWEST}
     before_highest = {c for c, new in _asked(nfd, plain, lambda c: _HIGHEST + c) if new != _HIGHEST + c}
     classes: list[list[str]] = []  # in order, each with its marks
@@ -168,22 +187,6 @@ def _lower_lines(lower: Mapping[str, str]) -> Iterator[str]:
                     break
         yield _hex(first, first + (count - 1) * step, step, *new)
         ordered = ordered[count:]
-
-
-def notable() -> set[str]:
-    """Characters that a tokenizer changes, or treats in a way of their own, but for the many of one kind."""
-    characters = all_characters()
-    lower = (c for c, _ in _changed(_bert(lowercase=True), characters))
-    decomposed = dict(_changed(normalizers.NFD(), characters))
-    of_a_kind = (
-        c for c, name in categories(characters, decomposed).items() if name != CHINESE and not _is_private(c)
-    )
-    return {
-        *lower,
-        *(c for c in decomposed if ord(c) not in _HANGUL),
-        *of_a_kind,
-        *_combining_classes(characters),
-    }
 
 
 def _is_private(character: str) -> bool:
