@@ -3,13 +3,14 @@
 import os
 import re
 import subprocess
+from itertools import islice
 from pathlib import Path
 from random import SystemRandom
 
 import pytest
 
 from tests.mobile_demo_android import kotlin
-from tests.mobile_demo_android.answers import differences
+from tests.mobile_demo_android.answers import differences, every_code_point, generated
 from tests.mobile_demo_android.kotlin import CORE, Core, Refused, Toolchain, Unreachable, missing
 
 # For a long check: BERTMOBILE_TEXTS=1000000.
@@ -54,8 +55,14 @@ def test_generated_texts_become_the_tokens_of_hugging_face(
 ) -> None:
     with capsys.disabled():
         print(f"\n{TEXTS} generated texts, BERTMOBILE_SEED={SEED}")
-    found = list(differences(core, SEED, TEXTS))
+    found = list(differences(core, islice(generated(SEED), TEXTS)))
     assert not found, f"{len(found)} of {TEXTS} texts differ, such as {found[:5]!r}"
+
+
+@pytest.mark.slow
+def test_every_code_point_is_what_it_is_for_hugging_face(core: Core) -> None:
+    found = list(differences(core, every_code_point()))
+    assert not found, f"{len(found)} texts differ, such as {found[:2]!r}"
 
 
 def test_a_compiler_that_is_not_the_pinned_one_is_refused(
