@@ -136,9 +136,9 @@ private class Marks {
     }
 
     inline fun forEachSorted(each: (code: Int, source: Int) -> Unit) {
-        val order = sorted()
         var next = 0
-        for (index in order) {
+        for (place in sorted()) {
+            val index = place.toInt()
             // The mark that begins a code point takes the place of the next one that does, whichever that is.
             if (sources[index] != NONE) {
                 while (sources[next] == NONE) next++
@@ -150,18 +150,8 @@ private class Marks {
     }
 
     /** Indices by rank; marks of one rank stay in order. */
-    private fun sorted(): IntArray {
-        val order = IntArray(size) { it }
-        for (index in 1 until size) {
-            var place = index
-            while (place > 0 && ranks[order[place - 1]] > ranks[index]) {
-                order[place] = order[place - 1]
-                place--
-            }
-            order[place] = index
-        }
-        return order
-    }
+    private fun sorted(): LongArray =
+        LongArray(size) { ranks[it].toLong() shl Int.SIZE_BITS or it.toLong() }.also(LongArray::sort)
 
     companion object {
         const val NONE = -1

@@ -1,10 +1,13 @@
 package org.bertmobile.core
 
+import java.time.Duration
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertThrows
+import org.junit.jupiter.api.Assertions.assertTimeoutPreemptively
 import org.junit.jupiter.api.Test
 import org.junit.jupiter.api.TestFactory
+import org.junit.jupiter.api.function.ThrowingSupplier
 
 class TokenizationVectorsTest {
     @TestFactory
@@ -55,6 +58,16 @@ class TokenizationVectorsTest {
         val spans = (0 until encoded.size).filter { !encoded.isSpecial(it) }.map(encoded::span)
         assertEquals("keeper", text.substring(spans.last().utf16Start, spans.last().utf16End))
         assertEquals(Span(7, 13, 9, 15), spans.last())
+    }
+
+    @Test
+    fun `a text of nothing but marks takes no longer than its length`() {
+        val case = Case(mapOf("rules" to "cased-without-accents"))
+        // Marks that are to be sorted and that stay, the last of them first.
+        val text = "\u302e".repeat(200_000) + "\uD834\uDD65".repeat(200_000)
+        val tokenize = ThrowingSupplier { Vectors.tokenizer(case).tokenize(text) }
+        val tokens = assertTimeoutPreemptively(Duration.ofSeconds(20), tokenize)
+        assertEquals(1, tokens.size)
     }
 
     private fun assertEncoded(expected: Case, encoded: Encoded) {

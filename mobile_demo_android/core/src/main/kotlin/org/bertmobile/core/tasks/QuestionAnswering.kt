@@ -52,7 +52,8 @@ class QuestionAnswering(private val context: Context) {
             val end = probabilities(outputs.output("end_logits"), window.size, from)
             noAnswer = minOf(noAnswer, (start[0] * end[0]).toDouble())
             // Widening to words makes answers equal: take more than are asked for.
-            val spans = bestSpans(start, end, from, 2 * topK + 10, longestAnswer)
+            val count = minOf(2L * topK + 10, Int.MAX_VALUE.toLong()).toInt()
+            val spans = bestSpans(start, end, from, count, longestAnswer)
             for (place in 0 until spans.size) {
                 val first = spans.item(place) / window.size
                 val last = spans.item(place) % window.size
