@@ -32,13 +32,14 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
     fun check(manifest: Manifest, engine: Engine): List<GoldenResult> = cases.flatMapIndexed { number, case ->
         val outputs = engine.run(padded(manifest, case))
         case.outputs.map { (name, expected) ->
-            compare(number, name, expected, outputs.output(name).values, tolerance.getValue(name))
+            val limit = tolerance[name] ?: throw BundleException("$FILE has no tolerance for $name; $AGAIN")
+            compare(number, name, expected, outputs.output(name).values, limit)
         }
     }
 
     private fun padded(manifest: Manifest, case: GoldenCase) = manifest.inputs.associate { spec ->
         val values = case.inputs[spec.name]
-            ?: throw BundleException("$FILE has no ${spec.name}; export the bundle again")
+            ?: throw BundleException("$FILE has no ${spec.name}; $AGAIN")
         val size = when {
             manifest.dynamic && spec.shape[1] == TensorSpec.LENGTH -> values.size
             spec.shape[1] == TensorSpec.LENGTH -> case.bucket
@@ -61,7 +62,8 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
         var own = 0.0
         var others = 0.0
         for ((place, index) in expected.indices.withIndex()) {
-            val value = values[index].toDouble()
+            val value = values.getOrNull(index)?.toDouble()
+                ?: throw BundleException("the model gives only ${values.size} numbers of $name; $AGAIN")
             val reference = expected.reference[place]
             // Written so that a NaN is the largest.
             val difference = abs(value - expected.engine[place])
@@ -76,6 +78,7 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
 
     companion object {
         const val FILE = "golden.json"
+        private const val AGAIN = JsonFields.EXPORT_AGAIN
 
         /**
          * Read golden answers.

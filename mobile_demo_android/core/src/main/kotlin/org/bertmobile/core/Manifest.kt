@@ -11,6 +11,7 @@ class TensorSpec(val name: String, val dtype: String, val shape: IntArray) {
     }
 }
 
+/** A token with a meaning of its own, such as `[MASK]`. */
 data class SpecialToken(val token: String, val id: Int)
 
 /** The rules of a bundle's tokenizer, beside its vocabulary. */
@@ -29,6 +30,7 @@ data class TokenizerSpec(
     val specialTokens: List<SpecialToken> get() = listOf(unk, sep, pad, cls, mask)
 }
 
+/** What a bundle's model is for; [spelling] is the manifest's. */
 enum class TaskName(val spelling: String) {
     FILL_MASK("fill-mask"),
     NEXT_SENTENCE("next-sentence"),
@@ -45,10 +47,13 @@ enum class ProblemType(val spelling: String) {
     REGRESSION("regression"),
 }
 
+/** Whether a bundle was compared with its source, and with which result. */
 enum class Verdict(val spelling: String) { PENDING("pending"), PASSED("passed"), FAILED("failed") }
 
+/** The pooled output of feature-extraction. */
 data class EmbeddingSpec(val size: Int, val pooling: String, val normalized: Boolean)
 
+/** The checkpoint that a bundle was made from. */
 data class SourceModel(
     val model: String,
     val revision: String?,
@@ -57,6 +62,7 @@ data class SourceModel(
     val trained: Boolean,
 )
 
+/** What a file of a bundle has to be. */
 data class FileEntry(val sha256: String, val bytes: Long)
 
 /**
@@ -64,7 +70,7 @@ data class FileEntry(val sha256: String, val bytes: Long)
  *
  * @property lengths the buckets, ascending; of a [dynamic] model only the last is a limit.
  * @property signatures name of the model's signature for each of [lengths].
- * @property options and [tools] are for people; nothing here depends on them.
+ * @property recipe how the model was quantized, which like [options], [source] and [tools] is for people only.
  */
 class Manifest private constructor(fields: JsonFields) {
     val name: String = fields.string("name")
@@ -135,7 +141,7 @@ class Manifest private constructor(fields: JsonFields) {
     }
 }
 
-/** [CLS], a token and [SEP]. */
+/** A token between the two that every input has. */
 private const val SHORTEST = 3
 
 private val SHA256 = Regex("[0-9a-f]{64}")

@@ -3,6 +3,7 @@ package org.bertmobile.core
 import org.junit.jupiter.api.Assertions.assertArrayEquals
 import org.junit.jupiter.api.Assertions.assertEquals
 import org.junit.jupiter.api.Assertions.assertFalse
+import org.junit.jupiter.api.Assertions.assertThrows
 import org.junit.jupiter.api.Assertions.assertTrue
 import org.junit.jupiter.api.Test
 
@@ -29,6 +30,13 @@ class GoldenTest {
     }
 
     @Test
+    fun `a model of another shape is named`() {
+        val engine = MadeUp(labels = 2) { it }
+        val failure = assertThrows(BundleException::class.java) { golden.check(bundle.manifest, engine) }
+        assertTrue("only 2 numbers of logits" in failure.message!!, failure.message)
+    }
+
+    @Test
     fun `the tokenizer gives the inputs of each case`() {
         val tokenization = bundle.tokenization()
         for (case in golden.cases) {
@@ -41,12 +49,12 @@ class GoldenTest {
     }
 
     /** The made-up model of `tests/vectors/bundle.py`, with its answers changed. */
-    private class MadeUp(private val change: (Float) -> Float) : Engine {
+    private class MadeUp(private val labels: Int = 3, private val change: (Float) -> Float) : Engine {
         override fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor> {
             val attended = inputs.getValue("attention_mask").values
             val sum = inputs.getValue("input_ids").values.filterIndexed { index, _ -> attended[index] == 1 }.sum()
-            val logits = FloatArray(3) { change(sum * (it + 3) % 17 / 4f) }
-            return mapOf("logits" to FloatTensor(intArrayOf(1, 3), logits))
+            val logits = FloatArray(labels) { change(sum * (it + 3) % 17 / 4f) }
+            return mapOf("logits" to FloatTensor(intArrayOf(1, labels), logits))
         }
 
         override fun close() = Unit
