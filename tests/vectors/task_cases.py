@@ -19,6 +19,7 @@ _ENTITIES = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
 _TEXTS = (
     "Ada Lovelace met the lighthouse keeper.",
     "ADA walked; lovelace, adalovelace and éda sang unwalkable!",
+    "lightwalking stonewalker, quickbridges walkable stonelightest",
     "lighthouses in London. the 中 ﬁ 👍 river zzz's stones",
     "",
 )
@@ -29,6 +30,7 @@ _MASKED = (
 )
 _TARGETS = ["lovelace", "walkable", "the", "the"]
 _CONTEXTS = (
+    "lightwalking stonewalker. quickbridges walkable stonelightest",
     "Ada Lovelace wrote letters. She walked to the lighthouse, and ADA wrote letters.",
     "The keeper of the lighthouse unwalkable zzz was London's 中 👍 number.",
     " ".join(["the keeper walked to the river and wrote a letter."] * 6),
@@ -41,8 +43,8 @@ class _MadeUp:
 
     name, version = "made-up", "1"
 
-    def __init__(self, manifest: Manifest, random: Random) -> None:
-        self._manifest, self._random = manifest, random
+    def __init__(self, manifest: Manifest, random: Random, digits: int) -> None:
+        self._manifest, self._random, self._digits = manifest, random, digits
         self.runs: list[dict[str, Any]] = []
 
     def run(self, inputs: Tensors) -> dict[str, np.ndarray[Any, Any]]:
@@ -50,7 +52,7 @@ class _MadeUp:
         outputs = {}
         for spec in self._manifest.outputs:
             shape = [length if size == "length" else int(size) for size in spec.shape]
-            values = [round(self._random.gauss(0, 3), 3) for _ in range(int(np.prod(shape)))]
+            values = [round(self._random.gauss(0, 3), self._digits) for _ in range(int(np.prod(shape)))]
             outputs[spec.name] = {"shape": shape, "values": values}
         self.runs.append(
             {"inputs": {name: array.ravel().tolist() for name, array in inputs.items()}, "outputs": outputs}
@@ -70,8 +72,9 @@ def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
     usual = manifest_of_bundle(tokenizers).to_json()
     for task, fields, texts, options in _questions(random):
         spec, tokenizer = tokenizers[fields.pop("rules", "uncased")]
+        digits = fields.pop("digits", 3)
         manifest = manifest_of(task, spec, **fields)
-        engine = _MadeUp(manifest, random)
+        engine = _MadeUp(manifest, random, digits)
         model = Model(manifest, tokenization(manifest, tokenizer), engine)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -95,13 +98,15 @@ def _input(manifest: Manifest, texts: list[str | None]) -> object:
 def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str | None], dict[str, Any]]]:
     """(task, fields of its manifest, texts, options)"""
     for text in _MASKED:
-        for slots in (None, 1, 2, 5):
-            for options in (
-                {},
-                {"top_k": 2},
-                {"targets": ["lovelace", "walkable", "the", "the"], "top_k": 9},
-            ):
+        for options in ({}, {"top_k": 2}, {"targets": _TARGETS, "top_k": 9}):
+            # Without slots the model scores every token, which makes for long lines.
+            for slots in (1, 2, 5) if options else (None, 1, 2, 5):
                 yield "fill-mask", {"mask_slots": slots, "lengths": (16, 24)}, [text, None], options
+    # Whole numbers, many of them equal: of equal scores the first is the best.
+    yield "fill-mask", {"mask_slots": 2, "lengths": (16,), "digits": 0}, [_MASKED[1], None], {"top_k": 40}
+    for _ in range(5):
+        fields = {"labels": tuple("abcdefghij"), "lengths": (8,), "digits": 0}
+        yield "text-classification", fields, ["the keeper", None], {"top_k": None}
     for pair in (None, "the keeper sang"):
         for labels, problem in (
             (("bad", "good", "fine"), "single_label_classification"),
