@@ -237,9 +237,11 @@ def choose_all(servers: Sequence[str], serial: str | None, every: bool) -> list[
 def _serial_number(device: Device) -> str | None:
     """What Android calls itself, whatever adb does; None where it does not tell."""
     try:
-        return device.shell("getprop ro.serialno 2> /dev/null || true").strip() or None
+        said = device.shell('echo "serial=$(getprop ro.serialno 2> /dev/null)"')
     except DeviceError:  # measuring it will say why
         return None
+    found = re.search(r"^serial=(\S+)$", said, re.M)  # a device may print lines of its own, too
+    return found[1] if found else None
 
 
 def checked(listed: Listed, server: Server) -> Device:

@@ -1,6 +1,7 @@
 """The demo app's benchmark build on an Android device; docs/device-protocol.md is the contract with it."""
 
 import json
+import re
 import shlex
 import tempfile
 import time
@@ -12,6 +13,7 @@ from bertmobile.bundle import verify_bundle
 from bertmobile.errors import UsageError
 from bertmobile.manifest import Manifest
 from bertmobile_bench import schemas
+from bertmobile_bench.device import readings
 from bertmobile_bench.device.adb import Device, DeviceError
 from bertmobile_bench.device.folder import RunFolder
 from bertmobile_bench.device.golden import golden_inputs, read_golden
@@ -56,12 +58,12 @@ class AppRunner:
     name = "app"
 
     def __init__(self, device: Device, folder: RunFolder, apk: Path) -> None:
-        if not device.shell("getprop ro.build.version.release 2>/dev/null || true").strip():
+        if not readings.ask(device).get("android"):
             raise UsageError(f"{device.name} has no Android, so it runs no apps; give --runner, not --apk")
         self._device, self._folder = device, folder
         self._bundles: dict[str, Installed] = {}
         # The app is left as it was found: there, in this version now, or not there.
-        had = device.shell(f"pm path {PACKAGE} || true").strip()
+        had = "package:" in device.shell(f"pm path {PACKAGE} || true")
         device.push([apk], folder.path)
         device.shell(f"pm install -r -t {shlex.quote(f'{folder.path}/{apk.name}')}")
         if not had:
@@ -137,11 +139,11 @@ class AppRunner:
         """The app's result, when it is there."""
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            said = self._device.shell(f"pidof {PACKAGE}; echo; cat {path} 2>/dev/null || true")
-            running, _, text = said.partition("\n")
+            script = f'echo "running=$(pidof {PACKAGE})"; echo result:; cat {path} 2> /dev/null || true'
+            said, _, text = self._device.shell(script).partition("\nresult:\n")
             if text.strip():
                 return _checked(text, self._device)
-            if not running.strip():
+            if not re.search(r"^running=\d", said, re.M):
                 raise DeviceError(f"the app ended on {self._device.name} without a result; see adb logcat")
             progress("the app is running", round(seconds - left), round(seconds))
             time.sleep(_POLL_SECONDS)

@@ -40,6 +40,7 @@ def end_a_run(device: Inspected, builds: Path, bundles: Mapping[str, Path], how:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_heed_ctrl_c,
     )
     try:
         wait_for(lambda: _runners(device) == len(bundles), "all runners")
@@ -55,6 +56,11 @@ def end_a_run(device: Inspected, builds: Path, bundles: Mapping[str, Path], how:
     wait_for(lambda: not device.left and not device.running, "an empty device")
     if how == "Ctrl-C":
         assert process.returncode == 130 and "Traceback" not in said
+
+
+def _heed_ctrl_c() -> None:
+    """What a shell starts in the background ignores it, and so would all that is started from there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _runners(device: Inspected) -> int:
