@@ -5,7 +5,7 @@ it was. Nothing else should run on the machine meanwhile.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ TIMED = ("onnx", "tflite")
 SETTINGS = Settings(threads=(1,), lengths=(128,))
 
 
-def bundles(work: Path, name: str, model: Path, *, trained: bool) -> Iterator[tuple[str, Path]]:
+def bundles(
+    work: Path, name: str, model: Path, targets: Sequence[str], *, trained: bool
+) -> Iterator[tuple[str, Path]]:
     """The target and the folder of each bundle of a model; those that are not there yet are exported.
 
     Raises:
@@ -33,7 +35,7 @@ def bundles(work: Path, name: str, model: Path, *, trained: bool) -> Iterator[tu
     """
     kept = work / f"{name}.json"
     made: dict[str, str] = json.loads(kept.read_text("utf-8")) if kept.exists() else {}
-    for target in target_names():
+    for target in targets:
         for recipe in recipe_names():
             key = f"{target} {recipe}"
             if key not in made:
@@ -52,25 +54,28 @@ def bundles(work: Path, name: str, model: Path, *, trained: bool) -> Iterator[tu
             yield target, work / name / made[key]
 
 
-def measured(work: Path) -> Iterator[dict[str, Any]]:
+def measured(work: Path, targets: Sequence[str]) -> Iterator[dict[str, Any]]:
     """A document for each model's timed bundles, and one with the sizes of the others."""
     models = {"minilm": (minilm_folder(), True), "8l-512h": (eight_layers(work), False)}
     for name, (model, trained) in models.items():
-        found = list(bundles(work, name, model, trained=trained))
-        yield measure([folder for target, folder in found if target in TIMED], SETTINGS)
-        rest = {
-            folder.name: (folder, read_manifest(folder)) for target, folder in found if target not in TIMED
-        }
-        yield document({**read_environment(), "after": readings()}, rest, [], [], runs=1, seconds=0)
+        found = list(bundles(work, name, model, targets, trained=trained))
+        timed = [folder for target, folder in found if target in TIMED]
+        if timed:
+            yield measure(timed, SETTINGS)
+        others = {folder.name: (folder, read_manifest(folder)) for _, folder in found if folder not in timed}
+        if others:
+            device = {**read_environment(), "after": readings()}
+            yield document(device, others, [], [], runs=1, seconds=0)
 
 
 @click.command()
 @click.option("--work", default="recipe-table", show_default=True, type=click.Path(path_type=Path))
-def main(work: Path) -> None:
+@click.option("--target", "targets", multiple=True, default=target_names(), help="Only these.")
+def main(work: Path, targets: tuple[str, ...]) -> None:
     """Export and measure everything, and write the documents to WORK/results.jsonl for ``report``."""
     work.mkdir(parents=True, exist_ok=True)
     with (work / "results.jsonl").open("w", encoding="utf-8") as file:
-        for each in measured(work):
+        for each in measured(work, targets):
             file.write(json.dumps(each, allow_nan=False) + "\n")
             file.flush()
     click.echo(f"bertmobile-bench report {work}/results.jsonl --out report.html --markdown -")
