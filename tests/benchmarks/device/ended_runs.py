@@ -40,7 +40,7 @@ def end_a_run(device: Inspected, builds: Path, bundles: Mapping[str, Path], how:
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=_heed_ctrl_c,
+        preexec_fn=_heed_signals,
     )
     try:
         wait_for(lambda: _runners(device) == len(bundles), "all runners")
@@ -58,9 +58,10 @@ def end_a_run(device: Inspected, builds: Path, bundles: Mapping[str, Path], how:
         assert process.returncode == 130 and "Traceback" not in said
 
 
-def _heed_ctrl_c() -> None:
-    """What a shell starts in the background ignores it, and so would all that is started from there."""
+def _heed_signals() -> None:
+    """What is started in the background, or by nohup, ignores them, and so does all that it starts."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 def _runners(device: Inspected) -> int:
