@@ -186,7 +186,10 @@ class FakeDevice(Closing):
     def _listen(self) -> None:
         with suppress(OSError):  # the end
             while True:
-                self._connections.append(_Connection(self, self._listener.accept()[0]))
+                connection = _Connection(self, self._listener.accept()[0])
+                # Known before it answers: whoever hears from it may drop it.
+                self._connections.append(connection)
+                connection.start()
 
 
 def _sessions() -> Iterator[tuple[int, int]]:
@@ -207,6 +210,9 @@ class _Connection:
         self._streams: dict[int, _Stream] = {}
         self._numbers = itertools.count(1)
         self._received = 0
+
+    def start(self) -> None:
+        """Answer, from now on."""
         threading.Thread(target=self._serve, daemon=True).start()
 
     def send(self, command: bytes, first: int, second: int, data: bytes = b"") -> None:
