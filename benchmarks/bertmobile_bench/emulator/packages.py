@@ -10,12 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from bertmobile.errors import BertMobileError
+from bertmobile.errors import BertMobileError, MissingToolError
 from bertmobile_bench.emulator.tools import KEYRING, require, require_keyring
 
 ARCHITECTURE = "arm64"
 _ARCHIVES = "var/cache/apt/archives"
-_DEFAULT_MIRROR = "http://deb.debian.org/debian"
 # apt has read the system's own configuration by then, whose proxies are wanted and whose hooks are not.
 _CONFIGURATION = """\
 #clear APT::Update::Pre-Invoke;
@@ -98,7 +97,11 @@ def depends_on(said: str) -> str:
 
 
 def mirror() -> str:
-    """Where this system has its Debian packages from; Debian's own servers, if from nowhere."""
+    """Where this system has its Debian packages from.
+
+    Raises:
+        MissingToolError: from nowhere.
+    """
     done = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Component: main"],
         capture_output=True, text=True, check=False,
@@ -110,9 +113,15 @@ def choose_mirror(addresses: list[str]) -> str:
     """The first of apt's sources that is named as Debian's mirrors are.
 
     A wrong choice can fail, but cannot deceive: packages have to be signed by Debian.
+
+    Raises:
+        MissingToolError: none is.
     """
     named = (each for each in addresses if urlsplit(each).path.rstrip("/").endswith("/debian"))
-    return next(named, _DEFAULT_MIRROR)
+    found = next(named, None)
+    if found is None:
+        raise MissingToolError("a source of Debian's packages", "add a mirror of Debian to apt's sources")
+    return found
 
 
 class Apt:

@@ -11,6 +11,7 @@ DEPENDS = """linux-image-cloud-arm64
   Depends: linux-image-6.1.0-50-cloud-arm64
 """
 BROKEN_APT = """#!/bin/sh
+[ "$1" = indextargets ] && echo http://mirror.example/debian && exit
 echo "E: The repository is not signed." >&2
 exit 100
 """
@@ -21,13 +22,18 @@ exit 100
     [
         (["http://mirror.example/debian/"], "http://mirror.example/debian/"),
         (["https://tools.example/apt", "http://mirror.example/linux/debian"], "http://mirror.example/linux/debian"),
-        (["http://mirror.example/debian-security/"], "http://deb.debian.org/debian"),
-        (["http://archive.example/ubuntu/"], "http://deb.debian.org/debian"),
-        ([], "http://deb.debian.org/debian"),
     ],
 )  # fmt: skip
-def test_the_mirror_is_that_of_the_system_if_it_has_debian(addresses: list[str], chosen: str) -> None:
+def test_the_mirror_is_that_of_the_system(addresses: list[str], chosen: str) -> None:
     assert packages.choose_mirror(addresses) == chosen
+
+
+@pytest.mark.parametrize(
+    "addresses", [["http://mirror.example/debian-security/"], ["http://archive.example/ubuntu/"], []]
+)
+def test_a_system_without_debians_packages_is_told_so(addresses: list[str]) -> None:
+    with pytest.raises(MissingToolError, match="add a mirror of Debian"):
+        packages.choose_mirror(addresses)
 
 
 def test_the_package_of_the_newest_kernel_is_read_from_the_meta_package() -> None:
