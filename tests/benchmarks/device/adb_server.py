@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 WAIT_SECONDS = 30.0
+# Else a server takes whatever listens on a port of 5555 to 5585 for an emulator, under a second name.
+NO_EMULATORS = {"ADB_LOCAL_TRANSPORT_MAX_PORT": "5553"}
 
 
 def need(*programs: str) -> None:
@@ -58,7 +60,7 @@ def serving(folder: Path, address: str | None = None) -> Iterator[str]:
     """
     need("adb")
     address = address or f"localfilesystem:{folder / 'socket'}"
-    environment = {**os.environ, "HOME": str(folder), "TMPDIR": str(folder)}
+    environment = {**os.environ, **NO_EMULATORS, "HOME": str(folder), "TMPDIR": str(folder)}
     with (folder / "log").open("w") as log:
         server = subprocess.Popen(
             ["adb", "-L", address, "nodaemon", "server"], env=environment, stdout=log, stderr=log

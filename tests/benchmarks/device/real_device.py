@@ -10,7 +10,15 @@ from pathlib import Path
 import psutil
 
 from bertmobile_bench.emulator.packages import Apt
-from tests.benchmarks.device.adb_server import adb, listens, need, need_linux, private_address, wait_for
+from tests.benchmarks.device.adb_server import (
+    NO_EMULATORS,
+    adb,
+    listens,
+    need,
+    need_linux,
+    private_address,
+    wait_for,
+)
 
 SERIAL = "localhost:5555"
 # A part of the device that is soon full.
@@ -75,7 +83,7 @@ def real_device(unpacked: Path, folder: Path) -> Iterator[RealDevice]:
     }
     address = f"localfilesystem:{shared / 'socket'}"
     with (folder / "log").open("w") as log:
-        container = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+        container = subprocess.Popen(command, stdout=log, stderr=log, env=environment | NO_EMULATORS)
     try:
         wait_for(lambda: listens(address), "an adb server")
         with private_address(address):
