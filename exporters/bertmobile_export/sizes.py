@@ -58,6 +58,12 @@ def vectors(plan: Plan) -> int:
     return values
 
 
+def input_scales(plan: Plan) -> int:
+    """How many values the inputs of linear layers are divided by where all are equalised."""
+    config = plan.config
+    return config.num_hidden_layers * (2 * config.hidden_size + config.intermediate_size)
+
+
 def parameter_bytes(plan: Plan) -> int:
     """Bytes of all parameters in float32, a tied table counted once."""
     return 4 * (sum(rows * columns for _, rows, columns in matrices(plan)) + vectors(plan))

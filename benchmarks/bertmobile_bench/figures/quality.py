@@ -107,7 +107,8 @@ def _planned(bench: Bench, checkpoint: Checkpoint, case: Case) -> tuple[Plan, Ta
 
 def _equalises(bench: Bench, checkpoint: Checkpoint, case: Case) -> bool:
     plan, writer = _planned(bench, checkpoint, case)
-    return writer.quantized_activations(plan) is not None
+    # With a limit, formats are chosen for the equalised network.
+    return plan.recipe.budget is None and writer.quantized_activations(plan) is not None
 
 
 def _write(bench: Bench, checkpoint: Checkpoint, case: Case, *, equalised: bool) -> Path:

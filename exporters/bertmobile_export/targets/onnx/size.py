@@ -5,7 +5,14 @@ from dataclasses import replace
 from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat, weight_group
-from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE, matrices, matrix_bytes, vectors
+from bertmobile_export.sizes import (
+    POSITION_TABLE,
+    WORD_TABLE,
+    input_scales,
+    matrices,
+    matrix_bytes,
+    vectors,
+)
 
 # What protobuf can hold (https://protobuf.dev/programming-guides/proto-limits).
 LARGEST_FILE = 2**31 - 1
@@ -76,10 +83,9 @@ def _activation_bytes(plan: Plan) -> int:
     config, layers = plan.config, plan.config.num_hidden_layers
     if plan.recipe.activations == "float" or blocks_only(plan):
         return 0
-    divided = 2 * config.hidden_size + config.intermediate_size
     if plan.recipe.activations == "dynamic":
-        return 4 * layers * divided
-    undone = 2 * config.hidden_size
+        return 4 * input_scales(plan)
+    undone = 2 * config.hidden_size * layers
     # For each output a scale and a zero point of the bias, and a zero point of the weights.
     outputs = sum(
         rows
@@ -89,7 +95,7 @@ def _activation_bytes(plan: Plan) -> int:
     if plan.tied_decoder and plan.recipe.form(WORD_TABLE).quantized:
         outputs += config.vocab_size
     per_output = 1 if plan.ort else 9  # fused into kernels, a bias is just codes
-    return 4 * layers * (divided + undone) + per_output * outputs
+    return 4 * (input_scales(plan) + undone) + per_output * outputs
 
 
 def check_size(size: int) -> None:

@@ -1,7 +1,7 @@
 """Predicts the bytes of a model file from the sizes in the config."""
 
 from bertmobile_export.plan import Plan
-from bertmobile_export.sizes import POSITION_TABLE, matrices, matrix_bytes, vectors
+from bertmobile_export.sizes import POSITION_TABLE, input_scales, matrices, matrix_bytes, vectors
 
 # Structure of one signature, measured on written files: operators, tensors and their names.
 SIGNATURE_BYTES = 6_000
@@ -24,4 +24,5 @@ def predict_bytes(plan: Plan) -> int:
         weights -= matrix_bytes(form, unread, plan.config.hidden_size, SCALE_BYTES)
     structure = len(plan.lengths) * (SIGNATURE_BYTES + plan.config.num_hidden_layers * LAYER_BYTES)
     packed = plan.config.vocab_size * VOCABULARY_BYTES if plan.mediapipe else 0
-    return weights + 4 * vectors(plan) + structure + packed
+    scales = 4 * input_scales(plan) if plan.recipe.activations != "float" else 0
+    return weights + 4 * vectors(plan) + scales + structure + packed

@@ -66,10 +66,7 @@ class TfliteTarget:
 
         match plan.recipe.activations:
             case "dynamic":
-                # Below 8 bits uneven columns cost the weights more than even activations gain.
-                if plan.recipe.weights["encoder"].bits < 8:
-                    return None
-                return QuantizedActivations("row")
+                return QuantizedActivations("row", narrow=plan.recipe.weights["encoder"].bits < 8)
             case "static":
                 return QuantizedActivations("static", outputs=True)
         return None
