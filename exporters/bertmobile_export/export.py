@@ -23,6 +23,7 @@ from bertmobile_export.targets import Target, get_target
 
 if TYPE_CHECKING:
     from bertmobile.manifest import Manifest
+    from bertmobile_export.android import Assets, Placed
     from bertmobile_export.budget.survey import Survey
     from bertmobile_export.checkpoint import Checkpoint
     from bertmobile_export.parity.agreement import Agreement
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from bertmobile_export.texts import Corpus, TextSet
 
 # Options of a request that only some targets take.
-OPTIONS = ("mediapipe", "portable", "ort", "ios")
+OPTIONS = ("mediapipe", "portable", "ort", "ios", "android")
 # Files that are tried for a wanted cosine, and what of the allowed loss the next one uses.
 ATTEMPTS = 6
 CAUTION = 0.95
@@ -55,6 +56,7 @@ class Request:
     ios: int | None = None
     calibration: Path | None = None
     output: Path = Path("artifacts")
+    android: Path | None = None
     overwrite: bool = False
     untrained: bool = False
 
@@ -72,6 +74,8 @@ class Result:
     failures: tuple[str, ...]
     survey: "Survey | None"
     """What the formats of a budget were chosen from."""
+    placed: "Placed | None" = None
+    """Of a bundle that passed, where the request names a project."""
 
 
 def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, Target]:
@@ -162,6 +166,7 @@ def export_all(
             "leave --calibration out, or choose int8-static"
         )
     paths = [bundles.bundle_path(request.output, plan, overwrite=request.overwrite) for plan, _ in early]
+    places = [_place(each, plan) for each, (plan, _) in zip(requests, early, strict=True)]
 
     from bertmobile_export.checkpoint import load_checkpoint
     from bertmobile_export.parity.reference import load_reference
@@ -198,9 +203,24 @@ def export_all(
                 )
             )
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
-        for draft, result in zip(drafts, results, strict=True):
+        for index, (draft, place) in enumerate(zip(drafts, places, strict=True)):
+            result = results[index]
             bundles.install(draft.folder, result.bundle)
+            if place and not result.failures:
+                assets, path = place
+                placed = assets.place(result.bundle, draft.manifest, path)
+                results[index] = replace(result, placed=placed)
     return results, agreed
+
+
+def _place(request: Request, plan: Plan) -> "tuple[Assets, Path] | None":
+    """Where a copy goes in an Android project."""
+    if request.android is None:
+        return None
+    from bertmobile_export.android import Assets
+
+    assets = Assets.find(request.android)
+    return assets, assets.place_of(plan.bundle_name, overwrite=request.overwrite)
 
 
 @dataclass(frozen=True)

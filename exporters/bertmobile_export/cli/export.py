@@ -42,6 +42,8 @@ Examples:
       An ML Program for iOS 17 and later; no Mac needed.
   bertmobile-export --target tflite --max-size 25MB
       A width for each matrix, chosen so that the file keeps within the limit and loses least.
+  bertmobile-export --target tflite --int8 --android ~/AndroidStudioProjects/MyApp/app
+      The same as the first, placed into an app.
   bertmobile-export --target all --dry-run
       What each recipe would weigh, from the config alone.
 
@@ -142,6 +144,13 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     metavar="DIR",
     help="Folder in which the bundle folder is made.",
 )
+@click.option(
+    "--android",
+    type=click.Path(),
+    metavar="DIR",
+    help="TFLite and ONNX: also copy the bundle into the assets of an app's module or of a Play AI pack, "
+    "and print what Gradle has to be told.",
+)
 @click.option("--overwrite", is_flag=True, help="Replace a bundle of the same name.")
 @click.option(
     "--plot",
@@ -192,7 +201,8 @@ def command(
         chosen = [MIXED]
     options |= {"max_size": max_size, "min_parity": min_parity}
     options["output"] = Path(options["output"])
-    options["calibration"] = Path(options["calibration"]) if options["calibration"] else None
+    for name in ("calibration", "android"):
+        options[name] = Path(options[name]) if options[name] else None
     if dry_run:
         _dry_run(_plans(chosen, options), options["target"], as_json)
         return
@@ -312,6 +322,7 @@ def _export(requests: "list[Request]", plot: "Path | None", as_json: bool, verbo
 
 
 def _document(result: "Result") -> dict[str, Any]:
+    placed = result.placed
     return {
         "bundle": str(result.bundle),
         "target": result.plan.target,
@@ -322,6 +333,7 @@ def _document(result: "Result") -> dict[str, Any]:
         "source_bytes": result.source_bytes,
         "seconds": round(result.seconds, 2),
         "parity": result.parity,
+        **({"android": {"bundle": str(placed.path), "gradle": placed.gradle}} if placed else {}),
     }
 
 
@@ -365,6 +377,11 @@ def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
     if agreement:
         console.print()
         print_table(console, *agreement_rows(agreement), title="The targets compared with each other")
+    for placed in [result.placed for result in results if result.placed]:
+        plainly: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
+        console.print(f"\nCopied to {placed.path}. The app's build.gradle.kts needs:", **plainly)
+        for line in placed.gradle:
+            console.print(f"  {line}", **plainly)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -49,7 +49,7 @@ class OnnxTarget:
 
     name = "onnx"
     input_dtype = "int64"
-    options = ("portable", "ort")
+    options = ("portable", "ort", "android")
     tools = ("onnx", "onnxruntime")
 
     def check(self, plan: Plan) -> None:

@@ -29,7 +29,7 @@ class TfliteTarget:
 
     name = "tflite"
     input_dtype = "int32"
-    options = ("mediapipe",)
+    options = ("mediapipe", "android")
     tools = ("litert-torch", "litert-converter", "litert-quantizer", "ai-edge-litert")
 
     def check(self, plan: Plan) -> None:
