@@ -759,7 +759,9 @@ def test_the_readme_of_a_bundle_is_true(
     ]
     assert f"pip install 'bertmobile[{manifest.target}]'" in text
     assert (
-        ("tasks-text" in text) == (f'"{bundle.name}/{manifest.model_file}"' in text) == ("mediapipe" in form)
+        ("tasks-text" in text)
+        == (f'"bundles/{bundle.name}/{manifest.model_file}"' in text)
+        == ("mediapipe" in form)
     )
     monkeypatch.chdir(bundle)
     assert run_here(parse(run), bundle, monkeypatch) == 0
