@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from random import Random
 
-from tests.mobile_demo_android.kotlin import Core
+from tests.mobile_demo_android.kotlin import Workshop
+from tests.mobile_demo_android.modules import CORE
 from tests.vectors import strings
 from tests.vectors.tokenizers import RULES, tokenizers
 from tests.vectors.unicode_tables import all_characters
@@ -34,13 +35,13 @@ def generated(seed: int) -> Iterator[tuple[str, str]]:
         yield random.choice(list(RULES)), strings.wild(random)
 
 
-def differences(core: Core, cases: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+def differences(workshop: Workshop, cases: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
     """Those of (rules, text) whose ids, offsets or words differ."""
     vocabulary = (VECTORS / "vocab.txt").read_bytes().decode().removesuffix("\n").split("\n")
     references = {name: tokenizer for name, (_, tokenizer) in tokenizers(vocabulary).items()}
     remaining = iter(cases)
     process = subprocess.Popen(
-        core.command("org.bertmobile.core.AnswersKt"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        workshop.command(CORE, "org.bertmobile.core.AnswersKt"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
     )
     with process:
         assert process.stdin and process.stdout

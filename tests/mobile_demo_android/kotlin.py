@@ -1,27 +1,23 @@
-"""Compile ``:core`` and run its JUnit tests: ``python -m tests.mobile_demo_android.kotlin``."""
+"""Compile the Kotlin modules and run their JUnit tests: ``python -m tests.mobile_demo_android.kotlin``."""
 
-import base64
-import hashlib
 import os
 import re
 import shutil
-import subprocess
 import sys
-import tarfile
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vectors.write import ROOT, VECTORS
+from tests.mobile_demo_android import downloads
+from tests.mobile_demo_android.downloads import Refused, cached, run
+from tests.mobile_demo_android.modules import CORE, Module
+from tests.vectors.write import VECTORS
 
-CORE = ROOT / "mobile_demo_android/core/src"
 PROGRAMS = ("java", "npm", "apt-get", "dpkg-deb")
 
 _KOTLIN = "2.4.20"
-# As the registry names it (npm view kotlin-compiler@2.4.20 dist.integrity).
 _KOTLIN_SHA512 = "IF5IVM7LpPhA/ntHQQpaVt1yxpaaQovtEVYLyqWMuaLr0XelLPPm7/sM6HLhtcRjjjoSsK7I7lP2kzYJkMy73w=="
-# apt checks what it fetches against the signed lists of packages.
 _PACKAGES = ("junit5", "libapiguardian-java", "libopentest4j-java", "libpicocli-java")
 _JARS = (
     "junit-jupiter-api", "junit-jupiter-engine", "junit-platform-commons", "junit-platform-console",
@@ -31,14 +27,6 @@ _JARS = (
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 _LAUNCHER = "org.junit.platform.console.ConsoleLauncher"
 _JVM = "17"
-
-
-class Unreachable(Exception):
-    """A registry does not answer."""
-
-
-class Refused(Exception):
-    """The compiler or a download is not what it should be."""
 
 
 @dataclass(frozen=True)
@@ -68,136 +56,147 @@ class Toolchain:
             Unreachable: npm's registry or Debian's mirror cannot be reached.
             Refused: the compiler is not the one that was pinned.
         """
-        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bertmobile" / "kotlin"
         return cls(
-            _cached(cache / f"kotlin-compiler-{_KOTLIN}", _fetch_kotlin) / "package/lib",
-            _cached(cache / "junit5", _fetch_junit) / "usr/share/java",
+            cached(
+                f"kotlin-compiler-{_KOTLIN}",
+                lambda folder: downloads.npm("kotlin-compiler", _KOTLIN, _KOTLIN_SHA512, folder),
+            )
+            / "package/lib",
+            cached("junit5", lambda folder: downloads.debian(_PACKAGES, folder)) / "usr/share/java",
         )
 
+    @property
+    def standard_library(self) -> Path:
+        """What every compiled class needs at run time."""
+        return self.kotlin / "kotlin-stdlib.jar"
+
     def compile(
-        self, sources: Path, classes: Path, *, beside: Sequence[Path] = (), test: bool = False
+        self,
+        sources: Path | Sequence[Path],
+        classes: Path,
+        *,
+        beside: Sequence[Path] = (),
+        friends: Sequence[Path] = (),
+        test: bool = False,
     ) -> None:
-        """Compile with warnings as errors; a test sees what is internal to ``beside``.
+        """Compile with warnings as errors.
+
+        Args:
+            sources: files or folders.
+            classes: the folder that is written.
+            beside: jars and folders with the classes that the sources use.
+            friends: those of ``beside`` whose internal parts may be used, too; for a test, all of them.
 
         Raises:
             Refused: in the compiler's own words.
         """
+        sources = [sources] if isinstance(sources, Path) else list(sources)
         path = [*beside, *(self._junit_jars() if test else ())]
-        arguments: list[str | Path] = ["-no-reflect", "-Werror", "-jvm-target", _JVM, "-d", classes, sources]
+        arguments: list[str | Path] = ["-no-reflect", "-Werror", "-jvm-target", _JVM, "-d", classes, *sources]
         if path:
             arguments += ["-classpath", _joined(path)]
-        if test:
-            arguments.append(f"-Xfriend-paths={','.join(map(str, beside))}")
-        done = _run(
+        if friends or test:
+            arguments.append(f"-Xfriend-paths={','.join(map(str, friends or beside))}")
+        done = run(
             "java", "-Xmx1g", "-cp", self.kotlin / "kotlin-compiler.jar", _COMPILER, *arguments, check=False
         )
         if done.returncode:
-            raise Refused(f"{sources} does not compile:\n{done.stdout}{done.stderr}")
+            raise Refused(f"{', '.join(map(str, sources))} does not compile:\n{done.stdout}{done.stderr}")
 
     def java(self, classes: Sequence[Path], *arguments: str | Path, test: bool = False) -> list[str | Path]:
         """A command that runs compiled classes on the vectors."""
-        path = [*classes, self.kotlin / "kotlin-stdlib.jar", *(self._junit_jars() if test else ())]
+        path = [*classes, self.standard_library, *(self._junit_jars() if test else ())]
         return ["java", "-Xmx512m", f"-Dbertmobile.vectors={VECTORS}", "-cp", _joined(path), *arguments]
 
     def _junit_jars(self) -> list[Path]:
         return [self.junit / f"{name}.jar" for name in _JARS]
 
 
-@dataclass(frozen=True)
-class Core:
-    """``:core`` and its tests, compiled."""
+class Workshop:
+    """Compiles modules into a folder, each once, after those that it uses."""
 
-    toolchain: Toolchain
-    classes: Path
-    tests: Path
+    def __init__(
+        self, toolchain: Toolchain, folder: Path, libraries: Mapping[str, Path] | None = None
+    ) -> None:
+        """
+        Args:
+            folder: gets a folder for the classes of each module.
+            libraries: jars or folders of classes by the names that modules have for them.
+        """
+        self.toolchain = toolchain
+        self._folder = folder
+        self._libraries = libraries or {}
+        self._path: dict[Module, list[Path]] = {}
 
-    @classmethod
-    def build(cls, toolchain: Toolchain, folder: Path) -> "Core":
-        """Compile into a new folder.
+    def classes(self, module: Module) -> Path:
+        """The folder with the compiled classes and the resources of a module.
 
         Raises:
             Refused: in the compiler's own words.
         """
-        core = cls(toolchain, folder / "core", folder / "tests")
-        toolchain.compile(CORE / "main/kotlin", core.classes)
-        shutil.copytree(CORE / "main/resources", core.classes, dirs_exist_ok=True)
-        toolchain.compile(CORE / "test/kotlin", core.tests, beside=[core.classes], test=True)
-        return core
+        return self.path(module)[0]
 
-    def command(self, *arguments: str | Path) -> list[str | Path]:
-        """Runs a class of ``:core`` or its tests."""
-        return self.toolchain.java([self.classes, self.tests], *arguments, test=True)
+    def path(self, module: Module) -> list[Path]:
+        """The class path that a module runs with: its own classes, then what it uses.
 
-    def test(self) -> Totals:
-        """Run all JUnit tests."""
-        launcher = self.command(_LAUNCHER, "--scan-classpath", self.tests, "--disable-banner",
-                                "--details=summary", "--disable-ansi-colors")  # fmt: skip
-        done = _run(*launcher, check=False)
+        Raises:
+            Refused: in the compiler's own words.
+        """
+        if module not in self._path:
+            beside = self._beside(module)
+            classes = self._folder / module.name
+            self.toolchain.compile(module.sources, classes, beside=beside)
+            for resources in module.resources:
+                shutil.copytree(resources, classes, dirs_exist_ok=True)
+            self._path[module] = [classes, *beside]
+        return self._path[module]
+
+    def command(self, module: Module, *arguments: str | Path) -> list[str | Path]:
+        """Runs a class of a module or of its tests.
+
+        Raises:
+            Refused: in the compiler's own words.
+        """
+        path = self.path(module)
+        tests = self._folder / f"{module.name}-tests"
+        if not tests.is_dir():
+            self.toolchain.compile(module.tests, tests, beside=path, friends=path[:1], test=True)
+        return self.toolchain.java([tests, *path], *arguments, test=True)
+
+    def test(self, module: Module) -> Totals:
+        """Run all JUnit tests of a module.
+
+        Raises:
+            Refused: in the compiler's own words.
+        """
+        launcher = self.command(module, _LAUNCHER, "--scan-classpath", self._folder / f"{module.name}-tests",
+                                "--disable-banner", "--details=summary", "--disable-ansi-colors")  # fmt: skip
+        done = run(*launcher, check=False)
         counted = {kind: int(count) for count, kind in re.findall(r"(\d+) tests (\w+)", done.stdout)}
         # A container that fails, such as a class whose tests cannot be listed, has no failed test.
         containers = re.search(r"(\d+) containers failed", done.stdout)
         failed = counted.get("failed", 0) + int(containers[1] if containers else 1)
         return Totals(counted.get("successful", 0), failed, done.stdout + done.stderr)
 
+    def _beside(self, module: Module) -> list[Path]:
+        used = [path for each in module.uses for path in self.path(each)]
+        # The same path may be reached in two ways.
+        return list(dict.fromkeys([*used, *(self._libraries[name] for name in module.libraries)]))
+
 
 def missing() -> list[str]:
     """The programs that this needs and that are not installed."""
-    return [program for program in PROGRAMS if shutil.which(program) is None]
-
-
-def _cached(folder: Path, fetch: Callable[[Path], Path]) -> Path:
-    if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as created:
-            fetched = fetch(Path(created))
-            # Another process may have been quicker.
-            if not folder.is_dir():
-                fetched.rename(folder)
-    return folder
-
-
-def _fetch_kotlin(folder: Path) -> Path:
-    done = _run("npm", "pack", f"kotlin-compiler@{_KOTLIN}", "--silent", cwd=folder, check=False)
-    if done.returncode:
-        raise Unreachable(f"cannot reach npm's registry: {_last_line(done.stderr)}")
-    archive = next(folder.glob("*.tgz"))
-    if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != _KOTLIN_SHA512:
-        raise Refused(f"kotlin-compiler {_KOTLIN} is not the one that was pinned: its SHA-512 differs")
-    with tarfile.open(archive) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
-    return folder / "unpacked"
-
-
-def _fetch_junit(folder: Path) -> Path:
-    # apt's own user may not write here, and says so unless it is told not to be that user.
-    done = _run(
-        "apt-get", "-o", "APT::Sandbox::User=root", "download", "--quiet", *_PACKAGES, cwd=folder, check=False
-    )
-    if done.returncode:
-        raise Unreachable(f"cannot reach Debian's packages ({_last_line(done.stderr)}); try apt-get update")
-    for package in folder.glob("*.deb"):
-        _run("dpkg-deb", "--extract", package, folder / "unpacked")
-    return folder / "unpacked"
-
-
-def _run(
-    *command: str | Path, cwd: Path | None = None, check: bool = True
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=cwd, check=check, capture_output=True, text=True)
+    return downloads.missing(*PROGRAMS)
 
 
 def _joined(paths: Sequence[Path]) -> str:
     return os.pathsep.join(map(str, paths))
 
 
-def _last_line(said: str) -> str:
-    return (said.strip().splitlines() or ["it says nothing"])[-1]
-
-
 def main() -> int:
-    """Print the totals, and what failed."""
+    """Print the totals of ``:core``, and what failed."""
     with tempfile.TemporaryDirectory() as created:
-        totals = Core.build(Toolchain.fetch(), Path(created)).test()
+        totals = Workshop(Toolchain.fetch(), Path(created)).test(CORE)
     if totals.failed:
         print(totals.said)
     print(totals)

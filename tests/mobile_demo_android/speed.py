@@ -20,7 +20,8 @@ from statistics import median
 
 from bertmobile_export.checkpoint.config import read_config
 from bertmobile_export.checkpoint.tokenizer import read_tokenizer
-from tests.mobile_demo_android.kotlin import Core, Toolchain
+from tests.mobile_demo_android.kotlin import Toolchain, Workshop
+from tests.mobile_demo_android.modules import CORE
 
 TEXTS = 10_000
 WARM_UP, ROUNDS = 20, 11
@@ -50,9 +51,8 @@ def main() -> int:
         (folder / "vocab.txt").write_bytes(files.vocab_txt)
         (folder / "rules.json").write_text(json.dumps(asdict(files.spec)), "utf-8")
         (folder / "texts").write_text("".join(json.dumps(text) + "\n" for text in sentences), "utf-8")
-        core = Core.build(Toolchain.fetch(), folder)
-        command = core.command(
-            "org.bertmobile.core.SpeedKt", folder, folder / "texts", str(WARM_UP), str(ROUNDS)
+        command = Workshop(Toolchain.fetch(), folder).command(
+            CORE, "org.bertmobile.core.SpeedKt", folder, folder / "texts", str(WARM_UP), str(ROUNDS)
         )
         command.insert(1, "-XX:+UseSerialGC")  # no threads but one for the collector of garbage either
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

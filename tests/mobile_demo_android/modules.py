@@ -1,0 +1,50 @@
+"""The modules of the Gradle project, as far as compiling needs to know them."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.vectors.write import ROOT
+
+PROJECT = ROOT / "mobile_demo_android"
+STUBS = ROOT / "tests/mobile_demo_android/stubs"
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module: its sources, and what it uses.
+
+    ``libraries`` are names such as ``android``, for jars that are made or fetched.
+    """
+
+    name: str
+    sources: tuple[Path, ...]
+    resources: tuple[Path, ...] = ()
+    tests: tuple[Path, ...] = ()
+    uses: tuple["Module", ...] = ()
+    libraries: tuple[str, ...] = field(default=())
+
+
+def _kotlin(name: str, *source_sets: str) -> tuple[Path, ...]:
+    return tuple(PROJECT / name / "src" / source_set / "kotlin" for source_set in source_sets)
+
+
+CORE = Module(
+    "core",
+    _kotlin("core", "main"),
+    resources=(PROJECT / "core/src/main/resources",),
+    tests=_kotlin("core", "test"),
+)
+LITERT_STUBS = Module("litert-stubs", (STUBS / "litert",))
+ENGINE_LITERT = Module(
+    "engine-litert", _kotlin("engine-litert", "main"), uses=(CORE, LITERT_STUBS), libraries=("android",)
+)
+ENGINE_ORT = Module("engine-ort", _kotlin("engine-ort", "main"), uses=(CORE,), libraries=("onnxruntime",))
+_ENGINES = (ENGINE_LITERT, ENGINE_ORT)
+APP = Module("app", _kotlin("app", "main"), uses=(CORE, *_ENGINES), libraries=("android", "resources"))
+APP_BENCHMARK = Module(
+    "app-benchmark",
+    _kotlin("app", "main", "benchmark"),
+    tests=_kotlin("app", "test"),
+    uses=(CORE, *_ENGINES),
+    libraries=("android", "resources"),
+)
