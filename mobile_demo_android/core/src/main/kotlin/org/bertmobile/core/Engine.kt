@@ -8,6 +8,9 @@ package org.bertmobile.core
  * has other types.
  */
 interface Engine : AutoCloseable {
+    /** What really runs the model. */
+    val facts: EngineFacts
+
     /**
      * Run the model once.
      *
@@ -16,6 +19,19 @@ interface Engine : AutoCloseable {
      */
     fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor>
 }
+
+/**
+ * What runs a model.
+ *
+ * @property name `litert` or `onnxruntime`.
+ * @property version of the runtime's library; null where it does not say.
+ * @property accelerator spelling of the [Accelerator] that is used, which may be another than was asked for.
+ * @property threads of the CPU.
+ */
+class EngineFacts(val name: String, val version: String?, val accelerator: String, val threads: Int)
+
+/** Where a model can be run; [spelling] is that of settings and results. */
+enum class Accelerator(val spelling: String) { CPU("cpu"), GPU("gpu"), NPU("npu") }
 
 internal fun Map<String, FloatTensor>.output(name: String): FloatTensor =
     this[name] ?: throw BundleException("the model gives no $name, but $keys; export the bundle again")

@@ -49,14 +49,12 @@ class GoldenTest {
     }
 
     /** The made-up model of `tests/vectors/bundle.py`, with its answers changed. */
-    private class MadeUp(private val labels: Int = 3, private val change: (Float) -> Float) : Engine {
+    private class MadeUp(private val labels: Int = 3, private val change: (Float) -> Float) : TestEngine() {
         override fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor> {
             val attended = inputs.getValue("attention_mask").values
             val sum = inputs.getValue("input_ids").values.filterIndexed { index, _ -> attended[index] == 1 }.sum()
             val logits = FloatArray(labels) { change(sum * (it + 3) % 17 / 4f) }
             return mapOf("logits" to FloatTensor(intArrayOf(1, labels), logits))
         }
-
-        override fun close() = Unit
     }
 }

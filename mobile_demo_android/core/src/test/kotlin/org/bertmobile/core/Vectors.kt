@@ -47,6 +47,13 @@ object Vectors {
     }
 }
 
+/** An engine of the tests, which has nothing to close. */
+abstract class TestEngine : Engine {
+    override val facts = EngineFacts("test", null, Accelerator.CPU.spelling, 1)
+
+    override fun close() = Unit
+}
+
 /** One line of the vectors. */
 class Case(private val fields: Map<*, *>) {
     operator fun get(name: String): Any? = fields[name]

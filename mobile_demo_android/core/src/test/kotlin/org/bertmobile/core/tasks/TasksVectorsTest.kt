@@ -2,11 +2,11 @@ package org.bertmobile.core.tasks
 
 import kotlin.math.abs
 import org.bertmobile.core.Case
-import org.bertmobile.core.Engine
 import org.bertmobile.core.FloatTensor
 import org.bertmobile.core.IntTensor
 import org.bertmobile.core.Span
 import org.bertmobile.core.TaskName
+import org.bertmobile.core.TestEngine
 import org.bertmobile.core.Tokenization
 import org.bertmobile.core.Vectors
 import org.bertmobile.core.ints
@@ -114,7 +114,7 @@ class TasksVectorsTest {
 }
 
 /** Gives the outputs of a case, run by run, for the inputs of the case only. */
-private class Replay(private val runs: List<Case>) : Engine {
+private class Replay(private val runs: List<Case>) : TestEngine() {
     private var next = 0
 
     override fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor> {
@@ -132,6 +132,4 @@ private class Replay(private val runs: List<Case>) : Engine {
     }
 
     fun assertDone() = assertEquals(runs.size, next, "runs")
-
-    override fun close() = Unit
 }

@@ -5,6 +5,7 @@ import org.bertmobile.core.BundleException
 import org.bertmobile.core.Engine
 import org.bertmobile.core.FloatTensor
 import org.bertmobile.core.IntTensor
+import org.bertmobile.core.TestEngine
 import org.bertmobile.core.Tokenization
 import org.bertmobile.core.UsageException
 import org.bertmobile.core.Vectors
@@ -55,10 +56,8 @@ class UsageTest {
 
     @Test
     fun `a model without the output is refused`() = refused<BundleException>("the model gives no logits") {
-        val engine = object : Engine {
+        val engine = object : TestEngine() {
             override fun run(inputs: Map<String, IntTensor>) = emptyMap<String, FloatTensor>()
-
-            override fun close() = Unit
         }
         NextSentence(context("next-sentence", engine)).answer("the", "keeper")
     }
@@ -77,9 +76,7 @@ class UsageTest {
         assertTrue(message in failure.message!!, failure.message)
     }
 
-    private object Never : Engine {
+    private object Never : TestEngine() {
         override fun run(inputs: Map<String, IntTensor>) = error("the model ran")
-
-        override fun close() = Unit
     }
 }
