@@ -20,7 +20,8 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
         /**
          * Open a bundle after checking it.
          *
-         * @param verify compare every file with the manifest, which reads them once; the verdict counts either way.
+         * @param verify compare the SHA-256 of every file with the manifest, which reads them once; verdict, names and
+         *   sizes are checked either way. [Verified] remembers for which bundles it was done.
          * @param allowUnverified accept a bundle whose verdict is pending or failed.
          * @throws BundleException a verdict that is not accepted; a file that is missing, not listed, changed,
          *   unreadable or outside the folder.
@@ -34,7 +35,8 @@ class Bundle private constructor(val folder: File, val manifest: Manifest) {
             }
             val manifest = Manifest.parse(readText(folder, Manifest.FILE), path.path)
             checkVerdict(manifest, allowUnverified)
-            if (verify) checkFiles(folder, manifest)
+            checkFiles(folder, manifest)
+            if (verify) checkHashes(folder, manifest)
             return Bundle(folder, manifest)
         }
     }
@@ -68,13 +70,16 @@ private fun checkFiles(folder: File, manifest: Manifest) {
     if (manifest.files.keys.none { it == manifest.modelFile || it.startsWith(manifest.modelFile + "/") }) {
         throw BundleException("${File(folder, manifest.modelFile)} is missing from ${Manifest.FILE}; $AGAIN")
     }
-    // All sizes first: a truncated copy is found without reading the large files.
+    // A truncated copy is found without reading the large files.
     for ((listed, entry) in manifest.files) {
         val size = File(folder, listed).length()
         if (size != entry.bytes) {
             throw BundleException("${File(folder, listed)} has $size bytes, its manifest says ${entry.bytes}; $AGAIN")
         }
     }
+}
+
+private fun checkHashes(folder: File, manifest: Manifest) {
     for ((listed, entry) in manifest.files) {
         if (reading(File(folder, listed), ::sha256) != entry.sha256) {
             throw BundleException("${File(folder, listed)} was changed: its SHA-256 is not the manifest's; $AGAIN")
@@ -119,6 +124,8 @@ private fun sha256(file: File): String {
     }
     return digest.digest().toHexString()
 }
+
+internal fun sha256(bytes: ByteArray): String = MessageDigest.getInstance("SHA-256").digest(bytes).toHexString()
 
 /** A file that has to be UTF-8. */
 private fun readText(folder: File, name: String): String =

@@ -9,6 +9,9 @@ class BundleException(message: String, cause: Throwable? = null) : BertMobileExc
 /** An argument or a text is wrong. */
 class UsageException(message: String) : BertMobileException(message)
 
+/** The library that runs models is missing, fails, or has no memory left. */
+class EngineException(message: String, cause: Throwable? = null) : BertMobileException(message, cause)
+
 internal fun atLeastOne(name: String, value: Int): Int {
     if (value < 1) throw UsageException("$name must be 1 or more, not $value")
     return value

@@ -49,9 +49,11 @@ class BundleTest {
     }
 
     @Test
-    fun `a changed file is no matter where nobody wants to know`() {
+    fun `hashes can be left out, sizes cannot`() {
         model().writeText("no modul\n")
         Bundle.open(folder, verify = false)
+        model().writeText("no model, but longer\n")
+        assertThrows(BundleException::class.java) { Bundle.open(folder, verify = false) }
     }
 
     @Test
@@ -158,15 +160,15 @@ class BundleTest {
     fun `a vocabulary that is not the manifest's is refused`() {
         val file = File(folder, "vocab.txt")
         val lines = file.readText().trimEnd('\n').split('\n')
+        val rules = Bundle.open(folder).manifest.tokenizer
         for ((changed, message) in listOf(
             lines.drop(1) to "tokens, the manifest says",
             lines.reversed() to "does not map",
             lines.dropLast(1) + lines[7] to "repeats line 8",
             lines.dropLast(1) + "" to "is empty",
         )) {
-            file.writeText(changed.joinToString("\n", postfix = "\n"))
-            val bundle = Bundle.open(folder, verify = false)
-            val failure = assertThrows(BundleException::class.java) { bundle.tokenization() }
+            val text = changed.joinToString("\n", postfix = "\n")
+            val failure = assertThrows(BundleException::class.java) { Vocabulary.parse(text, rules) }
             assertTrue(message in failure.message!!, failure.message)
         }
     }
