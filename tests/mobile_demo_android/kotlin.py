@@ -145,14 +145,21 @@ class Workshop:
         if module not in self._path:
             beside = self._beside(module)
             classes = self._folder / module.name
-            self.toolchain.compile(module.sources, classes, beside=beside)
+            classes.mkdir()
+            if module.sources:
+                self.toolchain.compile(module.sources, classes, beside=beside)
             for resources in module.resources:
                 shutil.copytree(resources, classes, dirs_exist_ok=True)
             self._path[module] = [classes, *beside]
         return self._path[module]
 
-    def command(self, module: Module, *arguments: str | Path) -> list[str | Path]:
+    def command(
+        self, module: Module, *arguments: str | Path, options: Sequence[str] = ()
+    ) -> list[str | Path]:
         """Runs a class of a module or of its tests.
+
+        Args:
+            options: of the JVM.
 
         Raises:
             Refused: in the compiler's own words.
@@ -160,17 +167,24 @@ class Workshop:
         path = self.path(module)
         tests = self._folder / f"{module.name}-tests"
         if not tests.is_dir():
-            self.toolchain.compile(module.tests, tests, beside=path, friends=path[:1], test=True)
-        return self.toolchain.java([tests, *path], *arguments, test=True)
+            # Tests that are a module of their own are about the modules beside them.
+            friends = path[:1] if module.sources else path
+            self.toolchain.compile(module.tests, tests, beside=path, friends=friends, test=True)
+        command = self.toolchain.java([tests, *path], *arguments, test=True)
+        return [command[0], *options, *command[1:]]
 
-    def test(self, module: Module) -> Totals:
+    def test(self, module: Module, *, options: Sequence[str] = ()) -> Totals:
         """Run all JUnit tests of a module.
+
+        Args:
+            options: of the JVM.
 
         Raises:
             Refused: in the compiler's own words.
         """
         launcher = self.command(module, _LAUNCHER, "--scan-classpath", self._folder / f"{module.name}-tests",
-                                "--disable-banner", "--details=summary", "--disable-ansi-colors")  # fmt: skip
+                                "--disable-banner", "--details=summary", "--disable-ansi-colors",
+                                options=options)  # fmt: skip
         done = run(*launcher, check=False)
         counted = {kind: int(count) for count, kind in re.findall(r"(\d+) tests (\w+)", done.stdout)}
         # A container that fails, such as a class whose tests cannot be listed, has no failed test.

@@ -35,11 +35,23 @@ CORE = Module(
     tests=_kotlin("core", "test"),
 )
 LITERT_STUBS = Module("litert-stubs", (STUBS / "litert",))
-ENGINE_LITERT = Module(
-    "engine-litert", _kotlin("engine-litert", "main"), uses=(CORE, LITERT_STUBS), libraries=("android",)
-)
+ENGINE_LITERT = Module("engine-litert", _kotlin("engine-litert", "main"), uses=(CORE, LITERT_STUBS))
 ENGINE_ORT = Module("engine-ort", _kotlin("engine-ort", "main"), uses=(CORE,), libraries=("onnxruntime",))
 _ENGINES = (ENGINE_LITERT, ENGINE_ORT)
+# Both engines on a JVM, with real libraries: tests only, which also use what the tests of :core have.
+ENGINES_ON_JVM = Module(
+    "engines-on-jvm",
+    (),
+    tests=(
+        ROOT / "tests/mobile_demo_android/engine_tests",
+        *(
+            PROJECT / "core/src/test/kotlin/org/bertmobile/core" / name
+            for name in ("Vectors.kt", "tasks/AnswerDocuments.kt")
+        ),
+    ),
+    uses=_ENGINES,
+    libraries=("jna",),
+)
 APP = Module("app", _kotlin("app", "main"), uses=(CORE, *_ENGINES), libraries=("android", "resources"))
 APP_BENCHMARK = Module(
     "app-benchmark",

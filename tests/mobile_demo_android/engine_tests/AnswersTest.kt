@@ -32,7 +32,8 @@ class AnswersTest {
             dynamicTest("${bundle.manifest.name} case ${number + 1}") {
                 val tokenization = bundle.tokenization()
                 val (text, pair) = case.list("texts").map { it as String? }
-                assertArrayEquals(case.ints("ids"), tokenization.encode(text!!, pair).ids)
+                // A long context is cut into windows, whose tokens the answer depends on.
+                if (case["ids"] != null) assertArrayEquals(case.ints("ids"), tokenization.encode(text!!, pair).ids)
                 opened(bundle) {
                     assertSame(case["answer"], answer(Context(bundle.manifest, tokenization, it), case), CLOSE)
                 }

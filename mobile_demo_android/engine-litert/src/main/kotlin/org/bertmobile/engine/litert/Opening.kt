@@ -63,8 +63,9 @@ internal class Opening(
         } catch (failure: LibraryException) {
             // A cache that cannot be used must not keep the model from loading.
             cache.discard()
-            log.warning("${manifest.name} is loaded without its cache of weights: ${failure.message}")
-            return library.load(file, Accelerator.CPU, threads, weightCache = null)
+            return library.load(file, Accelerator.CPU, threads, weightCache = null).also {
+                log.warning("${manifest.name} is loaded without its cache of weights: ${failure.message}")
+            }
         }
         cache.finish()
         return model

@@ -1,0 +1,83 @@
+"""Both engines of the Android demo run real bundles on a JVM, and answer what the Python runtime answers."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bertmobile
+from tests.exports import Exports
+from tests.mobile_demo_android.conftest import fetched
+from tests.mobile_demo_android.engines import Engines, Libraries
+from tests.mobile_demo_android.kotlin import Toolchain
+
+# (text, pair), and the options of a question.
+TEXTS = {
+    "fill-mask": [("the weather is [MASK] in paris", None), ("[MASK] and [MASK] are cities", None)],
+    "next-sentence": [("the rain was cold", "they went home"), ("一 café", "in london?")],
+    "text-classification": [("a good film", None), ("I hate it", "but they love it")],
+    "token-classification": [("The street in London and Berlin", None), ("paris", None)],
+    "question-answering": [("where was it", "it was in paris " + "and then they went home again " * 20)],
+    "feature-extraction": [("the weather is warm", None), ("café 中国 " * 40, None)],
+}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "fill-mask": {"top_k": 3},
+    "text-classification": {"top_k": None},
+    "token-classification": {"aggregation_strategy": "none", "ignore_labels": []},
+    "question-answering": {"top_k": 2},
+}
+# What the tests in Kotlin open by name, beside a bundle for each task and target.
+MORE: list[dict[str, Any]] = [
+    {"recipe": "int8"},
+    {"recipe": "int8", "target": "onnx"},
+    {"recipe": "int8", "target": "onnx", "ort": True},
+    {"recipe": "float16", "target": "onnx", "portable": True},
+]
+
+
+@pytest.fixture(scope="session")
+def engines(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    return Engines.build(toolchain, fetched(Libraries.fetch), tmp_path_factory.mktemp("engines"))
+
+
+@pytest.fixture(scope="session")
+def bundles(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with bundles, and beside each what the Python runtime answers."""
+    folder = tmp_path_factory.mktemp("bundles")
+    made = [exports(task, target=target) for task in TEXTS for target in ("tflite", "onnx")]
+    made += [exports("feature-extraction", **form) for form in MORE]
+    for result in made:
+        with bertmobile.load(result.bundle) as model:
+            name = result.bundle.name.removeprefix(f"tiny-{model.manifest.task}-")
+            cases = "".join(f"{json.dumps(case)}\n" for case in _cases(model))
+        shutil.copytree(result.bundle, folder / name)
+        (folder / f"{name}.jsonl").write_text(cases, encoding="utf-8")
+    return folder
+
+
+def _cases(model: bertmobile.Model) -> Iterator[dict[str, Any]]:
+    task = model.manifest.task
+    options = OPTIONS.get(task, {})
+    for text, pair in TEXTS[task]:
+        answer = model(text if pair is None else (text, pair), **options)
+        if isinstance(answer, np.ndarray):
+            answer = {"shape": list(answer.shape), "values": answer.ravel().tolist()}
+        ids = None if task == "question-answering" else model.encode(text, pair).ids
+        yield {"texts": [text, pair], "ids": ids, "options": options, "answer": answer}
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::bertmobile.TruncationWarning")
+def test_both_engines_answer_as_python_does_and_live_as_an_app_needs_it(
+    engines: Engines, bundles: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    totals = engines.test(bundles)
+    with capsys.disabled():
+        print(f"\nengines: {totals}")
+    assert totals.failed == 0, totals.said
+    # Cases, golden answers and facts of each bundle, and the tests of the engines' lives.
+    assert totals.passed > 90
