@@ -1,5 +1,6 @@
 pluginManagement {
     repositories {
+        google()
         mavenCentral()
         gradlePluginPortal()
     }
@@ -8,9 +9,10 @@ pluginManagement {
 dependencyResolutionManagement {
     repositoriesMode = RepositoriesMode.FAIL_ON_PROJECT_REPOS
     repositories {
+        google()
         mavenCentral()
     }
 }
 
 rootProject.name = "bertmobile-android"
-include(":core")
+include(":core", ":engine-litert", ":engine-ort", ":app")

@@ -1,0 +1,77 @@
+plugins {
+    alias(libs.plugins.android.application)
+}
+
+android {
+    namespace = "org.bertmobile.demo"
+    compileSdk = libs.versions.compileSdk.get().toInt()
+
+    defaultConfig {
+        applicationId = "org.bertmobile.demo"
+        minSdk = libs.versions.minSdk.get().toInt()
+        targetSdk = libs.versions.compileSdk.get().toInt()
+        versionCode = 1
+        versionName = "0.1.0"
+        ndk {
+            abiFilters += listOf("arm64-v8a", "x86_64")
+        }
+    }
+
+    // Models are mapped into memory, or copied once as they are; compressed again they would gain little.
+    androidResources {
+        noCompress += listOf("tflite", "onnx", "ort")
+    }
+
+    buildTypes {
+        release {
+            isMinifyEnabled = true
+            isShrinkResources = true
+            proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"), "proguard-rules.pro")
+        }
+        // What bertmobile-bench measures: as fast as a release, with src/benchmark in it. Signed with the debug key,
+        // so that it can be installed without a key of one's own.
+        create("benchmark") {
+            initWith(getByName("release"))
+            isProfileable = true
+            signingConfig = signingConfigs.getByName("debug")
+            matchingFallbacks += "release"
+        }
+    }
+
+    // Unit tests are built for one build type; this one has all sources.
+    testBuildType = "benchmark"
+
+    compileOptions {
+        sourceCompatibility = JavaVersion.VERSION_17
+        targetCompatibility = JavaVersion.VERSION_17
+    }
+
+    lint {
+        warningsAsErrors = true
+        // Newer versions come when this project's own checks run with them.
+        disable += listOf("GradleDependency", "AndroidGradlePluginVersion", "NewerVersionAvailable", "OldTargetApi")
+    }
+
+    testOptions {
+        unitTests.all {
+            it.useJUnitPlatform()
+            val vectors = rootDir.resolve("../tests/vectors/data")
+            it.inputs.dir(vectors)
+            it.systemProperty("bertmobile.vectors", vectors)
+        }
+    }
+}
+
+kotlin {
+    compilerOptions {
+        allWarningsAsErrors = true
+    }
+}
+
+dependencies {
+    implementation(project(":core"))
+    implementation(project(":engine-litert"))
+    implementation(project(":engine-ort"))
+    testImplementation(libs.junit.jupiter)
+    testRuntimeOnly(libs.junit.launcher)
+}
