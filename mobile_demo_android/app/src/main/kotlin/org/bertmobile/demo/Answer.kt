@@ -15,8 +15,8 @@ import org.bertmobile.core.tasks.TokenClassification
 /** A label, a word or an answer, with its score; [detail] is the sentence that a word stands in. */
 data class Line(val text: String, val score: Double, val detail: String? = null)
 
-/** A part of a text in UTF-16 units, and what it is. */
-data class Mark(val start: Int, val end: Int, val label: String, val score: Double)
+/** A part of a text in UTF-16 units, and what it is; null where it is an answer. */
+data class Mark(val start: Int, val end: Int, val label: String?, val score: Double)
 
 /** What a task's screen shows. */
 sealed interface Answer {
@@ -68,7 +68,7 @@ private fun entities(task: TokenClassification, text: String) = Answer.Marked(
 
 private fun passages(task: QuestionAnswering, question: String, passage: String) = Answer.Marked(
     passage,
-    task.answer(question, passage).map { Mark(it.span.utf16Start, it.span.utf16End, it.text, it.score) },
+    task.answer(question, passage).map { Mark(it.span.utf16Start, it.span.utf16End, null, it.score) },
 )
 
 private fun embed(task: FeatureExtraction, text: String, other: String): Answer {
