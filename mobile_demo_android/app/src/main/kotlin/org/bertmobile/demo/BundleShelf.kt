@@ -9,13 +9,19 @@ import java.io.OutputStream
 import org.bertmobile.core.Bundle
 import org.bertmobile.core.BundleException
 import org.bertmobile.core.Manifest
+import org.bertmobile.core.Verified
 
 /**
  * The bundles among the app's files: engines need files, so a bundle from elsewhere is copied here once.
  *
  * @param packaged bundles that came with the app, by name.
+ * @param verified remembers whose hashes were compared.
  */
-class BundleShelf(private val folder: File, private val packaged: Map<String, FileTree>) {
+class BundleShelf(
+    private val folder: File,
+    private val packaged: Map<String, FileTree>,
+    private val verified: Verified,
+) {
     /** Names of all bundles, packaged and copied. */
     val names: List<String>
         get() = (packaged.keys + folder.list().orEmpty().filterNot { it.startsWith(HIDDEN) }).sorted()
@@ -29,7 +35,7 @@ class BundleShelf(private val folder: File, private val packaged: Map<String, Fi
      */
     fun open(name: String): Bundle {
         val copied = packaged[name]?.let(::add) ?: name
-        return Bundle.open(File(folder, copied))
+        return verified.open(File(folder, copied))
     }
 
     /**
@@ -54,11 +60,17 @@ class BundleShelf(private val folder: File, private val packaged: Map<String, Fi
         try {
             copy(tree, manifest, partial)
             File(partial, Manifest.FILE).writeText(text)
-            Bundle.open(partial, verify = true)
+            Bundle.open(partial, verify = false)
             target.deleteRecursively()
             if (!partial.renameTo(target)) throw IOException("$target cannot be made")
         } finally {
             partial.deleteRecursively()
+        }
+        try {
+            verified.open(target)
+        } catch (failure: BundleException) {
+            target.deleteRecursively()
+            throw failure
         }
         return manifest.name
     }

@@ -11,6 +11,8 @@ import android.view.ViewGroup
 import android.widget.Toast
 import java.io.File
 import java.util.concurrent.ScheduledThreadPoolExecutor
+import org.bertmobile.core.Verified
+import org.bertmobile.core.usualThreads
 import org.bertmobile.demo.ui.BackGesture
 import org.bertmobile.demo.ui.Pages
 import org.bertmobile.demo.ui.padForBars
@@ -83,9 +85,13 @@ class DemoActivity : Activity() {
         val worker = ScheduledThreadPoolExecutor(1).apply { removeOnCancelPolicy = true }
         val handler = Handler(Looper.getMainLooper())
         return Demo(
-            shelf = BundleShelf(File(application.filesDir, "bundles"), packagedBundles(application.assets)),
+            shelf = BundleShelf(
+                File(application.filesDir, "bundles"),
+                packagedBundles(application.assets),
+                Verified(File(application.filesDir, "verified")),
+            ),
             engines = Engines(application.cacheDir),
-            threads = threadsFor(Runtime.getRuntime().availableProcessors()),
+            threads = usualThreads(),
             phone = AndroidPhone(application),
             worker = worker,
             main = { handler.post(it) },

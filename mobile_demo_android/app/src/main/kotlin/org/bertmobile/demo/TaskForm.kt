@@ -31,6 +31,3 @@ fun fieldsOf(task: TaskName): List<Field> = when (task) {
 
 /** The longest text that is answered while somebody types, in UTF-16 units. */
 const val LONGEST_TEXT = 20_000
-
-/** How many threads a model is run on: more than the fast cores of a phone make it slower. */
-fun threadsFor(cores: Int): Int = (cores / 2).coerceIn(1, 4)
