@@ -14,17 +14,18 @@ import org.bertmobile.core.Verified
 /**
  * The bundles among the app's files: engines need files, so a bundle from elsewhere is copied here once.
  *
+ * One that the user chose goes before a packaged one of the same name.
+ *
  * @param packaged bundles that came with the app, by name.
  * @param verified remembers whose hashes were compared.
  */
-class BundleShelf(
-    private val folder: File,
-    private val packaged: Map<String, FileTree>,
-    private val verified: Verified,
-) {
-    /** Names of all bundles, packaged and copied. */
+class BundleShelf(folder: File, private val packaged: Map<String, FileTree>, private val verified: Verified) {
+    private val unpacked = File(folder, "packaged")
+    private val chosen = File(folder, "chosen")
+
+    /** Names of all bundles, packaged and chosen. */
     val names: List<String>
-        get() = (packaged.keys + folder.list().orEmpty().filterNot { it.startsWith(HIDDEN) }).sorted()
+        get() = (packaged.keys + chosen.list().orEmpty().filterNot { it.startsWith(HIDDEN) }).sorted()
 
     /**
      * Open a bundle, after copying it where it is a packaged one.
@@ -34,28 +35,31 @@ class BundleShelf(
      * @throws java.io.IOException it cannot be copied.
      */
     fun open(name: String): Bundle {
-        val copied = packaged[name]?.let(::add) ?: name
-        return verified.open(File(folder, copied))
+        val own = File(chosen, name)
+        val tree = packaged[name]
+        return if (own.isDirectory || tree == null) verified.open(own) else copied(tree, unpacked)
     }
 
     /**
-     * Copy a bundle into the app's files, whole or not at all. One that is there already is not copied again.
+     * Copy a bundle that the user chose, whole or not at all, and open it. One that is there already is not copied
+     * again.
      *
-     * @return its name.
      * @throws org.bertmobile.core.BundleException it is damaged.
      * @throws ProblemException there is no room for it.
      * @throws java.io.IOException it cannot be copied.
      */
-    fun add(tree: FileTree): String {
+    fun add(tree: FileTree): Bundle = copied(tree, chosen)
+
+    private fun copied(tree: FileTree, into: File): Bundle {
         val text = manifestText(tree)
         val manifest = Manifest.parse(text)
         if (!SAFE_NAME.matches(manifest.name)) {
             throw BundleException("\"${manifest.name}\" is no name for a bundle's folder; export the bundle again")
         }
-        val target = File(folder, manifest.name)
+        val target = File(into, manifest.name)
         // The manifest has the hashes of all files, so an equal one stands for equal files.
-        if (File(target, Manifest.FILE).run { isFile && readText() == text }) return manifest.name
-        val partial = File(folder, HIDDEN + manifest.name)
+        if (File(target, Manifest.FILE).run { isFile && readText() == text }) return verified.open(target)
+        val partial = File(into, HIDDEN + manifest.name)
         partial.deleteRecursively()
         try {
             copy(tree, manifest, partial)
@@ -66,13 +70,12 @@ class BundleShelf(
         } finally {
             partial.deleteRecursively()
         }
-        try {
+        return try {
             verified.open(target)
         } catch (failure: BundleException) {
             target.deleteRecursively()
             throw failure
         }
-        return manifest.name
     }
 
     private fun manifestText(tree: FileTree): String {
@@ -89,8 +92,8 @@ class BundleShelf(
 
     private fun copy(tree: FileTree, manifest: Manifest, partial: File) {
         val needed = manifest.files.values.sumOf { it.bytes }
-        folder.mkdirs()
-        val free = folder.usableSpace
+        partial.mkdirs()
+        val free = partial.usableSpace
         if (needed > free) throw ProblemException(Problem.NoRoom(needed, free))
         val inside = partial.canonicalPath + File.separator
         for ((path, entry) in manifest.files) {

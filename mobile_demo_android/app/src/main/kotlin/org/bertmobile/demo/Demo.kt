@@ -82,7 +82,7 @@ class Demo(
     /** Copy a bundle into the app's files, and open it. */
     fun open(tree: FileTree) {
         texts = emptyList()
-        open(null) { shelf.open(shelf.add(tree)) }
+        open(null) { shelf.add(tree) }
     }
 
     /** The text of a field has changed, because somebody types. */
@@ -128,6 +128,7 @@ class Demo(
 
     /** Close the model, when the worker is done with it. */
     override fun close() {
+        if (worker.isShutdown) return
         observer = null
         stop()
         worker.execute(::closeOpened)
