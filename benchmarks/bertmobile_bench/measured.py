@@ -25,6 +25,8 @@ class Measured:
         load_seconds: to open the model.
         cold_start_seconds: from the start of the process to its first answer.
         peak_bytes: resident, of a fresh process.
+        pss_bytes: of an app after its runs, with its share of what it shares with others.
+        thermal_status: Android's, the highest that an app saw.
         golden: whether the bundle's golden answers came out, as the schema has it.
         mean, median: of the latencies, where there are no single ones.
     """
@@ -39,6 +41,8 @@ class Measured:
     load_seconds: float | None = None
     cold_start_seconds: float | None = None
     peak_bytes: int | None = None
+    pss_bytes: int | None = None
+    thermal_status: int | None = None
     golden: Mapping[str, Any] | None = None
     mean: float | None = None
     median: float | None = None
@@ -84,6 +88,8 @@ def result(
         "cold_start_seconds": measured.cold_start_seconds,
         "load_seconds": measured.load_seconds,
         "peak_bytes": measured.peak_bytes,
+        "pss_bytes": measured.pss_bytes,
+        "thermal_status": measured.thermal_status,
         "latency": latency,
         "per_second": 1 / latency["mean"] if latency["mean"] else None,
         "golden": measured.golden,

@@ -52,6 +52,28 @@ ENGINES_ON_JVM = Module(
     uses=_ENGINES,
     libraries=("jna",),
 )
+# What of the app's benchmark build has nothing of Android's, which are its logic and the jobs of bertmobile-bench.
+APP_LOGIC = Module(
+    "app-logic",
+    tuple(
+        path
+        for folder in _kotlin("app", "main", "benchmark")
+        for path in sorted(folder.rglob("*.kt"))
+        if "import android." not in path.read_text("utf-8")
+    ),
+    uses=_ENGINES,
+)
+APP_ON_JVM = Module(
+    "app-on-jvm",
+    (),
+    tests=(
+        *_kotlin("app", "test", "testBenchmark"),
+        ROOT / "tests/mobile_demo_android/app_tests",
+        *(ROOT / "tests/mobile_demo_android/engine_tests" / name for name in ("Engines.kt", "NativeLibrary.kt")),
+    ),
+    uses=(APP_LOGIC,),
+    libraries=("jna",),
+)
 APP = Module("app", _kotlin("app", "main"), uses=(CORE, *_ENGINES), libraries=("android", "resources"))
 APP_BENCHMARK = Module(
     "app-benchmark",

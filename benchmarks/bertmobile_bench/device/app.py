@@ -33,6 +33,8 @@ ACTIVITY = f"{PACKAGE}/.BenchmarkActivity"
 # Where the app may write, and adb may read.
 APP_FILES = f"/sdcard/Android/data/{PACKAGE}/files"
 GOLDEN = "golden"
+# An app that cannot write there logs its result under this tag, in lines of "RUN NUMBER/COUNT PART".
+LOG_TAG = "bertmobile"
 # Behind the name of a bundle's folder, which may hold nothing that its manifest does not list.
 _INPUTS = "-inputs"
 TARGETS = ("tflite", "onnx")
@@ -102,7 +104,7 @@ class AppRunner:
         self._start(cell, settings, results)
         seconds = max(settings.seconds, settings.runs * _SLOWEST_RUN_SECONDS) * len(cell.bundles)
         try:
-            found = self._wait(f"{results}/result.json", seconds + _GRACE_SECONDS, progress)
+            found = self._wait(results, seconds + _GRACE_SECONDS, progress)
             return [self._read(each, cell, results) for each in _of_cell(found, cell.bundles)]
         finally:
             self._device.shell(f"am force-stop {PACKAGE}; rm -rf {results}")
@@ -135,13 +137,18 @@ class AppRunner:
         self._device.shell(f"chmod a+r {self._folder.path}/job.json")
         self._device.shell(f"am start -W -S -n {ACTIVITY} --es job {self._folder.path}/job.json")
 
-    def _wait(self, path: str, seconds: float, progress: Progress) -> dict[str, Any]:
-        """The app's result, when it is there."""
+    def _wait(self, results: str, seconds: float, progress: Progress) -> dict[str, Any]:
+        """The app's result, when it is there, or whole in the log."""
+        run = Path(results).name
+        script = (
+            f'echo "running=$(pidof {PACKAGE})"; echo result:; cat {results}/result.json 2> /dev/null || true; '
+            f"echo; echo log:; logcat -d -v raw -s {LOG_TAG}:I 2> /dev/null | grep -F '{run} ' || true"
+        )
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:
-            script = f'echo "running=$(pidof {PACKAGE})"; echo result:; cat {path} 2> /dev/null || true'
-            said, _, text = self._device.shell(script).partition("\nresult:\n")
-            if text.strip():
+            said, _, rest = self._device.shell(script).partition("\nresult:\n")
+            text, _, logged = rest.partition("\nlog:\n")
+            if text.strip() or (text := _logged(logged, run)):
                 return _checked(text, self._device)
             if not re.search(r"^running=\d", said, re.M):
                 raise DeviceError(f"the app ended on {self._device.name} without a result; see adb logcat")
@@ -152,8 +159,17 @@ class AppRunner:
     def _read(self, each: dict[str, Any], cell: Cell, results: str) -> Measured:
         fields = {key: value for key, value in each.items() if key not in ("name", "answers")}
         installed = self._bundles[each["name"]]
-        golden = check_answers(self._device, installed, f"{results}/{each['answers']}")
+        answers = each["answers"]
+        golden = check_answers(self._device, installed, f"{results}/{answers}") if answers else None
         return Measured(each["name"], cell.threads, cell.workload, **fields, golden=golden)
+
+
+def _logged(said: str, run: str) -> str:
+    """The result in lines of a log; empty as long as one is missing."""
+    lines = re.findall(rf"^{re.escape(run)} (\d+)/(\d+) (.*?)\r?$", said, re.M)
+    parts = {int(number): part for number, _, part in lines}
+    count = int(lines[0][1]) if lines else 0
+    return "".join(parts[number] for number in sorted(parts)) if len(parts) == count else ""
 
 
 def _checked(text: str, device: Device) -> dict[str, Any]:

@@ -1,4 +1,7 @@
-"""Does what docs/device-protocol.md asks of the app, on this machine: ``python -m ... TEMPORARY JOB``."""
+"""Does what docs/device-protocol.md asks of the app, on this machine: ``python -m ... TEMPORARY JOB [LOG]``.
+
+With a log it does as an app does that cannot write files.
+"""
 
 import json
 import sys
@@ -10,13 +13,14 @@ from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from tests.benchmarks.device.fake_device import TEMPORARY
 
 
-def main(temporary: str, path: str) -> None:
+def main(temporary: str, path: str, log: str | None = None) -> None:
     def local(name: str) -> Path:
         return Path(name.replace(TEMPORARY, temporary))
 
     job = json.loads(local(path).read_text())
     results = local(job["results"])
-    results.mkdir(parents=True)
+    if log is None:
+        results.mkdir(parents=True)
     found = []
     for number, each in enumerate(job["bundles"]):
         with load(local(each["path"]), threads=job["threads"], allow_unverified=True) as model:
@@ -29,7 +33,8 @@ def main(temporary: str, path: str) -> None:
             answers = [
                 Sample(case.signature, model.run(case.tensors)) for case in read_cases(local(each["golden"]))
             ]
-        write_cases(results / f"{number}.answers", answers)
+        if log is None:
+            write_cases(results / f"{number}.answers", answers)
         known = {
             "engine": model.manifest.target,
             "engine_version": "1",
@@ -42,12 +47,20 @@ def main(temporary: str, path: str) -> None:
                 "name": each["name"],
                 "cold_start_seconds": None,
                 "peak_bytes": 3,
+                "pss_bytes": 4,
+                "thermal_status": 1,
                 "rounds": [seconds],
-                "answers": f"{number}.answers",
+                "answers": f"{number}.answers" if log is None else None,
             }
         )
+    document = json.dumps({"schema_version": 1, "bundles": found})
+    if log is not None:
+        parts = [document[at : at + 100] for at in range(0, len(document), 100)]
+        lines = [f"{results.name} {number}/{len(parts)} {part}\n" for number, part in enumerate(parts, 1)]
+        Path(log).write_text("--------- beginning of main\n" + "".join(lines))
+        return
     partial = results / "partial"
-    partial.write_text(json.dumps({"schema_version": 1, "bundles": found}))
+    partial.write_text(document)
     partial.rename(results / "result.json")
 
 

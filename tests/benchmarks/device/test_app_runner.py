@@ -55,11 +55,41 @@ def test_the_app_measures_itself_and_is_gone_afterwards(
     for result in document["results"]:
         assert result["runner"] == "app" and result["golden"]["failed"] == []
         assert len(result["latency"]["seconds"]) == 3 and result["engine_bytes"] == 2
+        assert result["pss_bytes"] == 4 and result["thermal_status"] == 1
     assert document["comparisons"][0]["versus"] == bundles["onnx"].name
     installed, removed = (phone.folder / "pm.log").read_text().splitlines()[1:]
     assert installed.startswith("install -r -t") and installed.endswith("demo app.apk")
     assert removed == f"uninstall {app.PACKAGE}"
     assert phone.left == ["app-files"] and list((phone.temporary / "app-files").iterdir()) == []
+
+
+def test_the_log_has_the_result_of_an_app_that_cannot_write_files(
+    devices: Devices,
+    bundles: dict[str, Path],
+    apk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    phone = phone_with_app(devices, monkeypatch, f"{START} {{temporary}}/log", running=True)
+    phone.program("logcat", f"cat {shlex.quote(str(phone.temporary))}/log")
+    assert main(["adb", str(bundles["onnx"]), "--apk", str(apk), "--json", *QUICK]) == 0
+    document = json.loads(capfd.readouterr().out)
+    validate(document, "results")
+    (result,) = document["results"]
+    assert len(result["latency"]["seconds"]) == 3 and result["golden"] is None
+
+
+def test_a_part_of_a_result_in_the_log_is_none(
+    devices: Devices,
+    bundles: dict[str, Path],
+    apk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    phone = phone_with_app(devices, monkeypatch, f"{START} {{temporary}}/log", running=False)
+    phone.program("logcat", f"grep -v ' 2/' {shlex.quote(str(phone.temporary))}/log")
+    assert main(["adb", str(bundles["onnx"]), "--apk", str(apk), *QUICK]) == 1
+    assert "ended" in capfd.readouterr().err
 
 
 WRITE = """
