@@ -13,6 +13,9 @@ from tests.mobile_demo_android.sdk.model import Class, Field, Method, Type, Type
 from tests.mobile_demo_android.sdk.typescript import Declared, Since
 
 API = 36
+# No description knows that the caller chooses which kind of View these return.
+_CALLERS_CHOICE = ("findViewById", "requireViewById", "findViewWithTag")
+_VIEW = "Landroid/view/View;"
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -36,6 +39,9 @@ class Builder:
         self._classes = descriptions.classes
         self._declared = descriptions.declared
         self._levels = descriptions.levels
+        self._inside: dict[str, list[str]] = {}
+        for name in self._classes:
+            self._inside.setdefault(name.rpartition("$")[0], []).append(name)
         self.since: dict[str, int] = {}
         self.unsure: set[str] = set()
 
@@ -55,7 +61,9 @@ class Builder:
             )
             interfaces = [base for base in described.bases if self._is_interface(base)]
             superclass = next((base for base in described.bases if base not in interfaces), None)
-            yield f"{described.name}.class", classfile.write(finished, superclass, interfaces)
+            yield f"{described.name}.class", classfile.write(
+                finished, superclass, interfaces, self._inside.get(described.name, [])
+            )
 
     def _is_interface(self, base: Type) -> bool:
         declared = self._declared.get(_internal(base))
@@ -75,7 +83,10 @@ class Builder:
     def _method(self, owner: Class, declared: Declared, described: Method, since: int) -> Method:
         key = (described.name, len(described.parameters))
         versions = declared.members.get(key, [])
-        described = _generic_result(described) if key in declared.any_results else described
+        # Where only one of them says so, it may have read it in the documentation: the compiler is not told.
+        nullable = described.result.nullable and key in declared.nullable
+        described = replace(described, result=replace(described.result, nullable=nullable))
+        described = _generic_result(described)
         known, level = self._exact(owner, described)
         parameters = "".join(each.descriptors[0] for each in known.parameters)
         reference = f"{owner.descriptor}->{known.name}({parameters}){known.result.descriptors[0]}"
@@ -129,11 +140,10 @@ def write(descriptions: Descriptions, folder: Path) -> None:
 def _generic_result(described: Method) -> Method:
     """``View findViewById(int)`` is ``<T extends View> T findViewById(int)``."""
     bound = described.result
-    if described.type_parameters or bound.is_generic or bound.descriptors[0] in ("Ljava/lang/Object;", "V"):
+    if described.name not in _CALLERS_CHOICE or bound.descriptors != (_VIEW,):
         return described
-    variable = TypeParameter("T", bound)
     result = Type(bound.descriptors, "TT;", bound.nullable)
-    return replace(described, type_parameters=(variable,), result=result)
+    return replace(described, type_parameters=(TypeParameter("T", bound),), result=result)
 
 
 def _deprecated(versions: list[Since]) -> bool:

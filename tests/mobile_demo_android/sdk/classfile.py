@@ -10,19 +10,22 @@ from collections.abc import Iterable, Sequence
 from tests.mobile_demo_android.sdk.model import Class, Field, Method, Type
 
 _PUBLIC, _STATIC, _FINAL, _SUPER, _VARARGS = 0x1, 0x8, 0x10, 0x20, 0x80
-_INTERFACE, _ABSTRACT, _ENUM = 0x200, 0x400, 0x4000
+_INTERFACE, _ABSTRACT, _ANNOTATION, _ENUM = 0x200, 0x400, 0x2000, 0x4000
 _JAVA_8 = 52
 _NULLABLE = "Landroid/annotation/Nullable;"
 _THROWS = b"\x01\xbf"  # aconst_null, athrow
 _OBJECT = "java/lang/Object"
-_NESTED = re.compile(r"[\w/]+\$[\w$]+")
+_NESTED = re.compile(r"(?:android|dalvik|java|javax|org)/[\w/]+\$[\w$]+")
 
 
-def write(described: Class, superclass: Type | None, interfaces: Sequence[Type]) -> bytes:
-    """The class file; every type has one descriptor by now."""
+def write(
+    described: Class, superclass: Type | None, interfaces: Sequence[Type], inside: Iterable[str]
+) -> bytes:
+    """The class file; every type has one descriptor by now, and ``inside`` are the names of its own classes."""
     pool = _Pool()
     access = _PUBLIC
     access |= _INTERFACE | _ABSTRACT if described.interface else _SUPER
+    access |= _ANNOTATION * described.is_annotation
     access |= _ABSTRACT * described.abstract | (_ENUM | _FINAL) * described.is_enum
     body = struct.pack(
         ">3H", access, pool.type(described.name), pool.type(_internal(superclass) if superclass else _OBJECT)
@@ -40,7 +43,7 @@ def write(described: Class, superclass: Type | None, interfaces: Sequence[Type])
         )
     if described.deprecated:
         attributes.append(_attribute(pool, "Deprecated", b""))
-    if nested := sorted(pool.nested()):
+    if nested := sorted({*pool.nested(), *inside}):
         attributes.append(_attribute(pool, "InnerClasses", _table(_inner(pool, name) for name in nested)))
     return struct.pack(">IHH", 0xCAFEBABE, 0, _JAVA_8) + pool.written() + body + _table(attributes)
 

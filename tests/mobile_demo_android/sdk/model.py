@@ -93,7 +93,15 @@ class Class:
     @property
     def is_enum(self) -> bool:
         """Whether it extends ``Enum`` itself."""
-        return any("Ljava/lang/Enum;" in base.descriptors for base in self.bases)
+        return self._extends("Ljava/lang/Enum;")
+
+    @property
+    def is_annotation(self) -> bool:
+        """Whether it is an annotation's interface."""
+        return self._extends("Ljava/lang/annotation/Annotation;")
+
+    def _extends(self, descriptor: str) -> bool:
+        return any(descriptor in base.descriptors for base in self.bases)
 
 
 Classes = Mapping[str, Class]

@@ -31,8 +31,8 @@ class Declared:
     since: Since = Since()
     values: dict[str, str] = field(default_factory=dict)
     members: dict[tuple[str, int], list[Since]] = field(default_factory=dict)
-    any_results: set[tuple[str, int]] = field(default_factory=set)
-    """Methods whose result is ``any``: an ``Object``, or what the caller says it is."""
+    nullable: set[tuple[str, int]] = field(default_factory=set)
+    """Methods whose result may be null."""
 
 
 def read(lines: Iterable[str]) -> dict[str, Declared]:
@@ -80,8 +80,8 @@ def _member(declared: Declared, line: str, since: Since) -> None:
         key = ("<init>", _count(match[1]))
     elif match := _METHOD.match(line):
         key = (match[1].removesuffix("_"), _count(match[2]))
-        if match[3] == "any":
-            declared.any_results.add(key)
+        if match[3].endswith("| null"):
+            declared.nullable.add(key)
     elif match := _FIELD.match(line):
         key = (match[1], -1)
         declared.values.setdefault(match[1], match[2])
