@@ -1,12 +1,12 @@
-"""The Kotlin compiler, and what it made, for all tests here."""
+"""The Kotlin compiler, and what it makes, for all tests here."""
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.mobile_demo_android.android import AndroidBuild, obstacle
 from tests.mobile_demo_android.downloads import Unreachable
 from tests.mobile_demo_android.kotlin import Toolchain, Workshop, missing
 
@@ -18,7 +18,7 @@ def fetched(fetch: Callable[[], _Fetched]) -> _Fetched:
     try:
         return fetch()
     except Unreachable as reason:
-        pytest.skip(str(reason))
+        pytest.skip(f"skipped: {reason}")
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +31,13 @@ def toolchain() -> Toolchain:
 @pytest.fixture(scope="session")
 def workshop(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Workshop:
     return Workshop(toolchain, tmp_path_factory.mktemp("kotlin"))
+
+
+@pytest.fixture(scope="session")
+def android(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> AndroidBuild:
+    """Builds the app against Android's API."""
+    if (reason := obstacle()) and not os.environ.get("CI"):
+        pytest.skip(reason)
+    build = AndroidBuild(toolchain, tmp_path_factory.mktemp("android"))
+    fetched(lambda: (build.sdk, build.onnxruntime))
+    return build

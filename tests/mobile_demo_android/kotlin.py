@@ -145,9 +145,10 @@ class Workshop:
         if module not in self._path:
             beside = self._beside(module)
             classes = self._folder / module.name
-            classes.mkdir()
+            classes.mkdir(parents=True)
             if module.sources:
-                self.toolchain.compile(module.sources, classes, beside=beside)
+                friends = self._friends(module)
+                self.toolchain.compile(module.sources, classes, beside=beside, friends=friends)
             for resources in module.resources:
                 shutil.copytree(resources, classes, dirs_exist_ok=True)
             self._path[module] = [classes, *beside]
@@ -191,6 +192,9 @@ class Workshop:
         containers = re.search(r"(\d+) containers failed", done.stdout)
         failed = counted.get("failed", 0) + int(containers[1] if containers else 1)
         return Totals(counted.get("successful", 0), failed, done.stdout + done.stderr)
+
+    def _friends(self, module: Module) -> list[Path]:
+        return [self.classes(module.inside)] if module.inside else []
 
     def _beside(self, module: Module) -> list[Path]:
         used = [path for each in module.uses for path in self.path(each)]

@@ -1,6 +1,6 @@
 """The modules of the Gradle project, as far as compiling needs to know them."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.vectors.write import ROOT
@@ -14,6 +14,7 @@ class Module:
     """A module: its sources, and what it uses.
 
     ``libraries`` are names such as ``android``, for jars that are made or fetched.
+    A module ``inside`` another sees what is internal there, as the source set of a build type does.
     """
 
     name: str
@@ -21,7 +22,8 @@ class Module:
     resources: tuple[Path, ...] = ()
     tests: tuple[Path, ...] = ()
     uses: tuple["Module", ...] = ()
-    libraries: tuple[str, ...] = field(default=())
+    libraries: tuple[str, ...] = ()
+    inside: "Module | None" = None
 
 
 def _kotlin(name: str, *source_sets: str) -> tuple[Path, ...]:
@@ -74,11 +76,16 @@ APP_ON_JVM = Module(
     uses=(APP_LOGIC,),
     libraries=("jna",),
 )
-APP = Module("app", _kotlin("app", "main"), uses=(CORE, *_ENGINES), libraries=("android", "resources"))
-APP_BENCHMARK = Module(
-    "app-benchmark",
-    _kotlin("app", "main", "benchmark"),
-    tests=_kotlin("app", "test"),
+APP = Module(
+    "app",
+    _kotlin("app", "main"),
     uses=(CORE, *_ENGINES),
     libraries=("android", "resources"),
+)
+APP_BENCHMARK = Module(
+    "app-benchmark",
+    _kotlin("app", "benchmark"),
+    uses=(APP,),
+    libraries=("resources-benchmark",),
+    inside=APP,
 )

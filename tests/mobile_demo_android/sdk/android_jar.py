@@ -31,8 +31,8 @@ class Descriptions:
 class Builder:
     """Puts the descriptions together.
 
-    ``since`` holds the API level of each class (``Landroid/x/Y;``) and member (``Landroid/x/Y;->name()V``), and
-    ``unsure`` the members of which one type is only known to be some whole number, floating number or text.
+    ``since`` holds the API level of each class (``Landroid/x/Y;``) and member (``Landroid/x/Y;->name()V``),
+    and ``unsure`` the members of which a type is only known to be some whole number, floating number or text.
     """
 
     def __init__(self, descriptions: Descriptions) -> None:
@@ -61,8 +61,9 @@ class Builder:
             )
             interfaces = [base for base in described.bases if self._is_interface(base)]
             superclass = next((base for base in described.bases if base not in interfaces), None)
-            yield f"{described.name}.class", classfile.write(
-                finished, superclass, interfaces, self._inside.get(described.name, [])
+            yield (
+                f"{described.name}.class",
+                classfile.write(finished, superclass, interfaces, self._inside.get(described.name, [])),
             )
 
     def _is_interface(self, base: Type) -> bool:

@@ -21,7 +21,7 @@ _NESTED = re.compile(r"(?:android|dalvik|java|javax|org)/[\w/]+\$[\w$]+")
 def write(
     described: Class, superclass: Type | None, interfaces: Sequence[Type], inside: Iterable[str]
 ) -> bytes:
-    """The class file; every type has one descriptor by now, and ``inside`` are the names of its own classes."""
+    """The class file; every type has one descriptor by now, and ``inside`` names the class's own classes."""
     pool = _Pool()
     access = _PUBLIC
     access |= _INTERFACE | _ABSTRACT if described.interface else _SUPER

@@ -1,8 +1,8 @@
 """Since which API level Android has a class, a method or a field: R8's database, up to API 31.
 
-R8 ships it to know what an app's code may call on an old phone. It was made of the platform's ``api-versions.xml`` and
-holds, instead of names, R8's hash of each reference: for a method of its class, name, parameters and result.
-So it says, too, whether a descriptor is right.
+R8 ships it to know what an app's code may call on an old phone. It was made of the platform's
+``api-versions.xml`` and holds, instead of names, R8's hash of each reference: for a method, of its class, name,
+parameters and result. So it says, too, whether a descriptor is right.
 """
 
 import re
@@ -20,7 +20,7 @@ _PARAMETER = re.compile(r"\[*(?:[ZBCSIJFD]|L[^;]+;)")
 class Levels:
     """What ``api_database/`` in R8's jar says.
 
-    A hash that two references share has no level of its own; such references (127 of 211,430) count as unknown.
+    A hash that two references share has no level of its own; such references (127 hashes) count as unknown.
     """
 
     def __init__(self, r8: ZipFile) -> None:

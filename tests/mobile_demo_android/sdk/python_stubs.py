@@ -1,4 +1,4 @@
-"""Read the Python stubs of Java classes that ``chaquopy-stubgen`` writes: one ``__init__.pyi`` for each package."""
+"""Read Python stubs of Java classes by ``chaquopy-stubgen``: an ``__init__.pyi`` for each package."""
 
 import ast
 from collections.abc import Iterator, Mapping

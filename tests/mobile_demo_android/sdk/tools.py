@@ -1,4 +1,4 @@
-"""What the Android SDK is replaced with here: its tools out of a wheel, and an ``android.jar`` of our own making."""
+"""What stands for the Android SDK here: tools out of a wheel, and an ``android.jar`` of our own making."""
 
 import hashlib
 import platform
@@ -12,8 +12,8 @@ from tests.mobile_demo_android.downloads import cached
 from tests.mobile_demo_android.sdk import android_jar, python_stubs, typescript
 from tests.mobile_demo_android.sdk.levels import Levels
 
-# MobSF (GPL-3.0) ships the tools that it works with: apktool and R8's bundletool, both under free licences of their
-# own. They are used as they are, for these checks alone, and nothing of them is part of what this project ships.
+# MobSF (GPL-3.0) ships the tools that it works with, such as apktool and bundletool, which are under free
+# licences of their own. They are used as they are, for these checks alone; nothing of them is shipped.
 _MOBSF = "4.5.3"
 _MOBSF_SHA256 = "8e1ec272edb656c7aec24bc451ad56f2191857fd1726229bf0da496521ecf207"
 _TOOLS = "mobsf/StaticAnalyzer/tools"
