@@ -94,7 +94,9 @@ class AndroidBuild:
         linked = Linked(folder / "resources.apk", folder / "classes", folder / "ids.txt")
         source_sets = [path for name in ("main", build_type) if (path := _SOURCES / name).is_dir()]
         manifest = folder / "AndroidManifest.xml"
-        manifests = [path for each in reversed(source_sets) if (path := each / "AndroidManifest.xml").is_file()]
+        manifests = [
+            path for each in reversed(source_sets) if (path := each / "AndroidManifest.xml").is_file()
+        ]
         manifest.write_bytes(merged(self.facts, build_type, [*manifests, self.onnxruntime.manifest]))
         arguments: list[str | Path] = ["--manifest", manifest, "--java", folder / "java"]
         for each in source_sets:

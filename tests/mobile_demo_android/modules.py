@@ -54,7 +54,7 @@ ENGINES_ON_JVM = Module(
     uses=_ENGINES,
     libraries=("jna",),
 )
-# What of the app's benchmark build has nothing of Android's, which are its logic and the jobs of bertmobile-bench.
+# What of the app's benchmark build has nothing of Android's: its logic, and the jobs of bertmobile-bench.
 APP_LOGIC = Module(
     "app-logic",
     tuple(
@@ -71,7 +71,10 @@ APP_ON_JVM = Module(
     tests=(
         *_kotlin("app", "test", "testBenchmark"),
         ROOT / "tests/mobile_demo_android/app_tests",
-        *(ROOT / "tests/mobile_demo_android/engine_tests" / name for name in ("Engines.kt", "NativeLibrary.kt")),
+        *(
+            ROOT / "tests/mobile_demo_android/engine_tests" / name
+            for name in ("Engines.kt", "NativeLibrary.kt")
+        ),
     ),
     uses=(APP_LOGIC,),
     libraries=("jna",),

@@ -1,4 +1,4 @@
-"""The app's logic, and its benchmark build as ``bertmobile-bench adb`` runs it, on a JVM with the real engines."""
+"""The app's logic, and its benchmark build as ``bertmobile-bench`` runs it: on a JVM, with real engines."""
 
 import json
 import re
@@ -52,7 +52,9 @@ def phone(
 ) -> FakeDevice:
     """A phone that starts the benchmark build."""
     start = shlex.join([*command("org.bertmobile.demo.JobKt"), TEMPORARY])
-    phone = phone_with_app(devices, monkeypatch, f'{start} {{temporary}} "$8" {{temporary}}/{LOG}', running=True)
+    phone = phone_with_app(
+        devices, monkeypatch, f'{start} {{temporary}} "$8" {{temporary}}/{LOG}', running=True
+    )
     phone.program("logcat", f"cat {shlex.quote(str(phone.temporary / LOG))}")
     return phone
 

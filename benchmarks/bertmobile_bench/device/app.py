@@ -140,9 +140,14 @@ class AppRunner:
     def _wait(self, results: str, seconds: float, progress: Progress) -> dict[str, Any]:
         """The app's result, when it is there, or whole in the log."""
         run = Path(results).name
-        script = (
-            f'echo "running=$(pidof {PACKAGE})"; echo result:; cat {results}/result.json 2> /dev/null || true; '
-            f"echo; echo log:; logcat -d -v raw -s {LOG_TAG}:I 2> /dev/null | grep -F '{run} ' || true"
+        script = "\n".join(
+            (
+                f'echo "running=$(pidof {PACKAGE})"',
+                "echo result:",
+                f"cat {results}/result.json 2> /dev/null || true",
+                "echo; echo log:",
+                f"logcat -d -v raw -s {LOG_TAG}:I 2> /dev/null | grep -F '{run} ' || true",
+            )
         )
         deadline = time.monotonic() + seconds
         while (left := deadline - time.monotonic()) > 0:

@@ -87,9 +87,10 @@ class Demo(
 
     /** The text of a field has changed, because somebody types. */
     fun type(field: Int, text: String) {
-        if (texts[field] == text) return
+        // A field may still be heard of when its screen is gone.
+        if (screen !is Screen.Asking || field !in texts.indices || texts[field] == text) return
         texts = texts.toMutableList().also { it[field] = text }
-        if (screen is Screen.Asking) live.ask(texts)
+        live.ask(texts)
     }
 
     /** Compare the golden answers. */
