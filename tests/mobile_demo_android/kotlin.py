@@ -198,8 +198,8 @@ class Workshop:
 
     def _beside(self, module: Module) -> list[Path]:
         used = [path for each in module.uses for path in self.path(each)]
-        # The same path may be reached in two ways.
-        return list(dict.fromkeys([*used, *(self._libraries[name] for name in module.libraries)]))
+        # The same path may be reached in two ways; what the module names itself comes first.
+        return list(dict.fromkeys([*(self._libraries[name] for name in module.libraries), *used]))
 
 
 def missing() -> list[str]:
