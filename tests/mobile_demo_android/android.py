@@ -9,7 +9,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from tests.mobile_demo_android import libraries
 from tests.mobile_demo_android.downloads import Refused, missing, run
-from tests.mobile_demo_android.kotlin import PROGRAMS, Toolchain, Workshop
+from tests.mobile_demo_android.kotlin import JAVA, PROGRAMS, Toolchain, Workshop
 from tests.mobile_demo_android.libraries import Library
 from tests.mobile_demo_android.manifest import merged
 from tests.mobile_demo_android.modules import APP, APP_BENCHMARK, LITERT_STUBS, PROJECT
@@ -139,7 +139,7 @@ class AndroidBuild:
         )  # fmt: skip
         # It also moves what is stored to where it can be mapped: libraries to pages of 16 KB.
         self._run(
-            "java", "-jar", self.sdk.tools.apksigner, "sign", "--ks", key, "--ks-pass", f"pass:{_PASSWORD}",
+            *JAVA, "-jar", self.sdk.tools.apksigner, "sign", "--ks", key, "--ks-pass", f"pass:{_PASSWORD}",
             "--min-sdk-version", str(self.facts.minimum), "--out", signed, unsigned,
         )  # fmt: skip
         unsigned.unlink()
@@ -152,7 +152,7 @@ class AndroidBuild:
         java = Path(os.path.realpath(run("which", "java").stdout.strip())).parents[1]
         compile_only = _zipped(self.workshop.classes(LITERT_STUBS), folder / "compile-only.zip")
         self._run(
-            "java", "-Xmx1g", "-cp", self.sdk.tools.r8, "com.android.tools.r8.D8", "--release",
+            *JAVA, "-Xmx1g", "-cp", self.sdk.tools.r8, "com.android.tools.r8.D8", "--release",
             "--min-api", str(self.facts.minimum), "--lib", java, "--lib", self.sdk.jar,
             "--classpath", compile_only, "--output", folder, *inputs,
         )  # fmt: skip

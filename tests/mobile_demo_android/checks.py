@@ -11,6 +11,7 @@ from tests.mobile_demo_android.alignment import misaligned, native_libraries
 from tests.mobile_demo_android.android import AndroidBuild
 from tests.mobile_demo_android.api_use import guessed, too_new
 from tests.mobile_demo_android.downloads import run
+from tests.mobile_demo_android.kotlin import JAVA
 from tests.mobile_demo_android.manifest import NAME, requested_permissions
 from tests.mobile_demo_android.modules import PROJECT
 
@@ -92,7 +93,7 @@ def _permissions(build: AndroidBuild) -> str:
 
 
 def _signature(build: AndroidBuild, apk: Path) -> str:
-    done = run("java", "-jar", build.sdk.tools.apksigner, "verify", "--verbose", apk, check=False)
+    done = run(*JAVA, "-jar", build.sdk.tools.apksigner, "verify", "--verbose", apk, check=False)
     return (
         ""
         if done.returncode == 0 and "v2 scheme (APK Signature Scheme v2): true" in done.stdout

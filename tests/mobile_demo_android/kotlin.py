@@ -27,6 +27,8 @@ _JARS = (
 _COMPILER = "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler"
 _LAUNCHER = "org.junit.platform.console.ConsoleLauncher"
 _JVM = "17"
+# For programs that run for seconds: to compile them better than this takes longer than it saves.
+JAVA = ("java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC")
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Toolchain:
         if friends or test:
             arguments.append(f"-Xfriend-paths={','.join(map(str, friends or beside))}")
         done = run(
-            "java", "-Xmx1g", "-cp", self.kotlin / "kotlin-compiler.jar", _COMPILER, *arguments, check=False
+            *JAVA, "-Xmx1g", "-cp", self.kotlin / "kotlin-compiler.jar", _COMPILER, *arguments, check=False
         )
         if done.returncode:
             raise Refused(f"{', '.join(map(str, sources))} does not compile:\n{done.stdout}{done.stderr}")
