@@ -113,7 +113,8 @@ class AndroidBuild:
             # The app's classes are compiled once, with these numbers in them.
             arguments += ["--stable-ids", self.resources("release").ids]
         self._run(
-            self.sdk.tools.aapt2, "link", "-o", linked.apk, "-I", self.sdk.tools.framework, "--auto-add-overlay",
+            self.sdk.tools.aapt2, "link", "-o", linked.apk, "-I", self.sdk.tools.framework,
+            "--auto-add-overlay",
             "--min-sdk-version", str(self.facts.minimum), "--target-sdk-version", str(self.facts.target),
             "--version-code", str(self.facts.version_code), "--version-name", self.facts.version_name,
             "--emit-ids", linked.ids, *arguments,

@@ -68,7 +68,7 @@ def check_apk(build: AndroidBuild, build_type: str) -> Iterator[Outcome]:
     yield _outcome(
         "it cannot be debugged", lambda: "it can" * (_application(manifest, "debuggable") == "true")
     )
-    yield _outcome("native libraries lie on pages of 16 KB", lambda: _alignment(apk))
+    yield _outcome("native libraries lie on pages of 16 KB", lambda: check_alignment(apk))
     if build_type == "benchmark":
         yield _outcome("only the shell starts a benchmark", lambda: _guard(manifest))
         yield _outcome("the shell may profile it", lambda: _profileable(manifest))
@@ -116,7 +116,12 @@ def _badging(build: AndroidBuild, badging: str) -> str:
     return "; ".join(f"no {line}" for line in expected if line not in badging)
 
 
-def _alignment(apk: Path) -> str:
+def check_alignment(apk: Path) -> str:
+    """What is wrong with the native libraries in an APK.
+
+    Raises:
+        Skipped: there is none.
+    """
     if not native_libraries(apk):
         raise Skipped("no native library is in it")
     return "; ".join(misaligned(apk))

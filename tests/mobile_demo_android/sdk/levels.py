@@ -1,7 +1,7 @@
 """Since which API level Android has a class, a method or a field: R8's database, up to API 31.
 
 R8 ships it to know what an app's code may call on an old phone. It was made of the platform's
-``api-versions.xml`` and holds, instead of names, R8's hash of each reference: for a method, of its class, name,
+``api-versions.xml`` and holds R8's hash of each reference instead of names: for a method, of its class, name,
 parameters and result. So it says, too, whether a descriptor is right.
 """
 
