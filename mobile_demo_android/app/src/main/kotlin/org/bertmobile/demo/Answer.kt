@@ -55,7 +55,9 @@ fun answererOf(context: Context): (List<String>) -> Answer = when (context.manif
     TaskName.QUESTION_ANSWERING -> QuestionAnswering(context).let { task ->
         { (question, passage) -> passages(task, question, passage) }
     }
-    TaskName.FEATURE_EXTRACTION -> FeatureExtraction(context).let { task -> { (text, other) -> embed(task, text, other) } }
+    TaskName.FEATURE_EXTRACTION -> FeatureExtraction(context).let { task ->
+        { (text, other) -> embed(task, text, other) }
+    }
 }
 
 private fun proposals(task: FillMask, text: String) =

@@ -17,7 +17,8 @@ class AnswerTest {
 
     @Test
     fun `fill-mask shows words for each gap`() {
-        val bundle = open("fill-mask", "logits" to { logits(8, VOCABULARY) { _, token -> if (token == 40) 9f else 0f } })
+        val words = { logits(8, VOCABULARY) { _, token -> if (token == 40) 9f else 0f } }
+        val bundle = open("fill-mask", "logits" to words)
         val ranked = bundle.answer(listOf("the [MASK] of [MASK]")) as Answer.Ranked
         assertEquals(2, ranked.lists.size)
         for (list in ranked.lists) {
@@ -38,7 +39,8 @@ class AnswerTest {
 
     @Test
     fun `text-classification takes one text or two`() {
-        val bundle = open("text-classification", "logits" to { FloatTensor(intArrayOf(1, 3), floatArrayOf(1f, 3f, 2f)) })
+        val logits = { FloatTensor(intArrayOf(1, 3), floatArrayOf(1f, 3f, 2f)) }
+        val bundle = open("text-classification", "logits" to logits)
         for (texts in listOf(listOf("the keeper", ""), listOf("the keeper", "the lighthouse"))) {
             val ranked = bundle.answer(texts) as Answer.Ranked
             assertEquals(listOf("good", "fine", "bad"), ranked.lists.single().map { it.text })
@@ -50,7 +52,8 @@ class AnswerTest {
     fun `the score of a regression is no share`() {
         val edit = TestBundles.replacing("single_label_classification", "regression")
         val logits = { FloatTensor(intArrayOf(1, 3), floatArrayOf(1f, 3f, 2f)) }
-        val ranked = open("text-classification", "logits" to logits, edit).answer(listOf("the keeper", "")) as Answer.Ranked
+        val bundle = open("text-classification", "logits" to logits, edit)
+        val ranked = bundle.answer(listOf("the keeper", "")) as Answer.Ranked
         assertEquals(3.0, ranked.lists.single().first().score)
         assertTrue(!ranked.shares)
     }
@@ -99,7 +102,11 @@ class AnswerTest {
     private fun open(task: String, output: Pair<String, () -> FloatTensor>, edit: (String) -> String = { it }) =
         open(task, mapOf(output), edit)
 
-    private fun open(task: String, outputs: Map<String, () -> FloatTensor>, edit: (String) -> String = { it }): OpenBundle {
+    private fun open(
+        task: String,
+        outputs: Map<String, () -> FloatTensor>,
+        edit: (String) -> String = { it },
+    ): OpenBundle {
         val folder = TestBundles.copy(temporary) { edit(it.replace("\"text-classification\"", "\"$task\"")) }
         val engine = StandInEngine { outputs.mapValues { (_, tensor) -> tensor() } }
         return OpenBundle.open(Bundle.open(folder, verify = false), { _, _ -> engine }, 1)

@@ -77,7 +77,8 @@ class BundleShelfTest {
 
     @Test
     fun `a newer version of the format is refused`() = refused("has schema version 2, this app reads 1") {
-        add(treeOf(TestBundles.copy(temporary, TestBundles.replacing("\"schema_version\": 1", "\"schema_version\": 2"))))
+        val newer = TestBundles.replacing("\"schema_version\": 1", "\"schema_version\": 2")
+        add(treeOf(TestBundles.copy(temporary, newer)))
     }
 
     @Test

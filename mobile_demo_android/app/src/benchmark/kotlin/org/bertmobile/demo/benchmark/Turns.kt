@@ -15,8 +15,10 @@ class Contender(private val clock: () -> Long, private val run: () -> Unit) {
     fun hasHad(runs: Int, seconds: Double): Boolean = timed >= runs && spent >= seconds
 
     /** How many runs fit a turn, as far as the last turn tells. */
-    fun fitting(turnSeconds: Double): Int =
-        rounds.lastOrNull()?.let { (turnSeconds / summarise(it).p50).coerceAtMost(MOST).roundToInt().coerceAtLeast(1) } ?: 1
+    fun fitting(turnSeconds: Double): Int {
+        val last = rounds.lastOrNull() ?: return 1
+        return (turnSeconds / summarise(last).p50).coerceIn(1.0, MOST).roundToInt()
+    }
 
     /** Run without timing. */
     fun warmUp(runs: Int) = repeat(runs) { run() }

@@ -39,8 +39,8 @@ class CheckingPage(override val view: View) : Page {
     }
 
     private fun verdict(report: CheckReport): String {
-        val (words, count) =
-            if (report.passed) R.plurals.check_passed to report.cases else R.plurals.check_failed to report.failures.size
+        val count = if (report.passed) report.cases else report.failures.size
+        val words = if (report.passed) R.plurals.check_passed else R.plurals.check_failed
         return resources.getQuantityString(words, count, count)
     }
 }

@@ -16,7 +16,12 @@ fun View.padForBars() = setOnApplyWindowInsetsListener { view, insets ->
     } else {
         @Suppress("DEPRECATION")
         insets.run {
-            view.setPadding(systemWindowInsetLeft, systemWindowInsetTop, systemWindowInsetRight, systemWindowInsetBottom)
+            view.setPadding(
+                systemWindowInsetLeft,
+                systemWindowInsetTop,
+                systemWindowInsetRight,
+                systemWindowInsetBottom,
+            )
         }
     }
     insets

@@ -18,7 +18,8 @@ class ProbesTest {
 
     @Test
     fun `the most memory is read from a status`() {
-        val status = File(temporary.toFile(), "status").apply { writeText("Name:\tapp\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n") }
+        val status = File(temporary.toFile(), "status")
+        status.writeText("Name:\tapp\nVmHWM:\t   12345 kB\nVmRSS:\t 1 kB\n")
         assertEquals(12_345L * 1_024, peakBytes(status))
         status.writeText("Name:\tapp\n")
         assertNull(peakBytes(status))

@@ -47,7 +47,8 @@ class ResultsTest {
 
     @Test
     fun `seconds keep their nanoseconds`() {
-        val result = BundleResult("n", "e", null, null, 1e-9, null, null, null, null, listOf(doubleArrayOf(0.001234567)), null)
+        val rounds = listOf(doubleArrayOf(0.001234567))
+        val result = BundleResult("n", "e", null, null, 1e-9, null, null, null, null, rounds, null)
         val bundles = (parseJson(resultJson(listOf(result))) as Map<*, *>)["bundles"] as List<*>
         val read = bundles.single() as Map<*, *>
         assertEquals(1e-9, read["load_seconds"])

@@ -77,8 +77,8 @@ class SamplesTest {
     @Test
     fun `outputs are computed one after the other, while they are written`() {
         var made = 0
-        val outputs = generateSequence { Sample("s", mapOf("o" to FloatTensor(intArrayOf(70_000), FloatArray(70_000)))) }
-            .take(3).onEach { made++ }
+        val tensor = FloatTensor(intArrayOf(70_000), FloatArray(70_000))
+        val outputs = generateSequence { Sample("s", mapOf("o" to tensor)) }.take(3).onEach { made++ }
         assertEquals(0, made)
         writeOutputs(file, 3, outputs)
         assertEquals(3, made)
