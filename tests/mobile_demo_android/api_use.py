@@ -34,6 +34,7 @@ _VERSION = ("android/os/Build$VERSION", "SDK_INT")
 _PLATFORM = re.compile(r"(?:android|dalvik|java|javax)/")
 # What D8 replaces with code of its own.
 _REPLACED = re.compile(r"java/lang/invoke/(?:LambdaMetafactory|StringConcatFactory|MethodHandles|CallSite)\b")
+_UNKNOWN = 10_000
 _OBJECT = "java/lang/Object"
 # R8's database leaves these out, which every class has.
 _OBJECTS_MEMBERS = frozenset({"clone", "equals", "getClass", "hashCode", "toString", "notifyAll", "wait"})
@@ -73,7 +74,8 @@ def too_new(sdk: Sdk, folders: Sequence[Path], minimum: int) -> list[str]:
                 level = max(made, platform.level(owner, name, descriptor))
                 if level > max(minimum, each.target):
                     used = f"{owner}.{name}" if name else owner
-                    found.add(f"{each.name}.{method.name} uses {used}, which is there from API {level} on")
+                    there = f"is there from API {level} on" if level < _UNKNOWN else f"API {NEWEST} has not"
+                    found.add(f"{each.name}.{method.name} uses {used}, which {there}")
     return sorted(found)
 
 
@@ -104,10 +106,10 @@ class _Platform:
         self._parents = _hierarchy(sdk.jar, {name for name in used if _PLATFORM.match(name)})
 
     def level(self, owner: str, name: str, descriptor: str) -> int:
-        """The level; what no description knows is newer than all that they know."""
+        """The level; what no description knows is newer than all."""
         if not _PLATFORM.match(owner) or _REPLACED.match(owner):
             return 1
-        return (self._member(owner, name, descriptor) if name else self._type(owner)) or NEWEST + 1
+        return (self._member(owner, name, descriptor) if name else self._type(owner)) or _UNKNOWN
 
     def is_guessed(self, owner: str, name: str, descriptor: str) -> bool:
         """Whether no description knows the member's exact types."""

@@ -7,8 +7,8 @@ from zipfile import ZipFile
 from tests.mobile_demo_android import downloads
 from tests.mobile_demo_android.downloads import cached
 
-# A plug-in for a game engine, with Microsoft's own AAR of onnxruntime-android 1.26.0 in it. Its next version has
-# 1.29, which reports to a collector.
+# A plug-in for a game engine, with Microsoft's own AAR of onnxruntime-android 1.26.0 in it. Its next version
+# has 1.29, which reports to a collector.
 _PLUGIN = "com.github.asus4.onnxruntime"
 _PLUGIN_VERSION = "0.4.8"
 _PLUGIN_SHA512 = "pHJhRgOGAa2ZA9FzM0/UYY5cGmp1ZX3R+4zQpl0zjsCcr5RYSUyQGihLgRhaOxc4WAXUYD/B1UKHll8PKJjMIw=="

@@ -68,9 +68,12 @@ fun abstract() = android.view.ViewGroup(null)
 class Unimplemented : android.text.TextWatcher
 class Incomplete : android.widget.BaseAdapter()
 fun nullable(files: android.content.ContentResolver, uri: android.net.Uri) = files.openInputStream(uri).read()
-fun deprecated(context: android.content.Context) = context.resources.getColor(1)
 fun tooNew(): android.os.vibrator.FromTheFuture? = null
 """
+
+
+# The compiler says so only where there is no error.
+DEPRECATED = "fun deprecated(context: android.content.Context) = context.resources.getColor(1)"
 
 
 @pytest.fixture(scope="module")
@@ -93,11 +96,19 @@ def test_each_line_that_android_does_not_have_is_refused(
     assert reported == {number for number, line in enumerate(BAD.splitlines(), 1) if line}, refused.value
 
 
+def test_what_is_better_not_used_any_more_is_refused(
+    android: AndroidBuild, toolchain: Toolchain, tmp_path: Path
+) -> None:
+    (tmp_path / "Old.kt").write_text(DEPRECATED)
+    with pytest.raises(Refused, match=r"'fun getColor\(p0: Int\): Int' is deprecated"):
+        toolchain.compile(tmp_path / "Old.kt", tmp_path / "classes", beside=[android.sdk.jar])
+
+
 def test_what_is_newer_than_the_oldest_android_has_to_be_asked_for(android: AndroidBuild, page: Path) -> None:
     thermal = "uses android/os/PowerManager.getCurrentThermalStatus, which is there from API 29 on"
     assert too_new(android.sdk, [page], 26) == [
+        f"Page$reference$1.invoke {thermal}",
         "Page.java uses java/util/List.of, which is there from API 30 on",
-        f"Page.reference {thermal}",
         f"Page.unasked {thermal}",
     ]
     assert too_new(android.sdk, [page], 30) == []
