@@ -121,7 +121,6 @@ private fun OutputStream.tensor(name: String, tensor: FloatTensor) {
     val row = littleEndian(minOf(tensor.values.size, ROW) * Float.SIZE_BYTES)
     for (begin in tensor.values.indices step ROW) {
         val end = minOf(begin + ROW, tensor.values.size)
-        row.clear()
         row.asFloatBuffer().put(tensor.values, begin, end - begin)
         write(row.array(), 0, (end - begin) * Float.SIZE_BYTES)
     }
