@@ -13,6 +13,7 @@ _PLUGIN = "com.github.asus4.onnxruntime"
 _PLUGIN_VERSION = "0.4.8"
 _PLUGIN_SHA512 = "pHJhRgOGAa2ZA9FzM0/UYY5cGmp1ZX3R+4zQpl0zjsCcr5RYSUyQGihLgRhaOxc4WAXUYD/B1UKHll8PKJjMIw=="
 _PLUGIN_AAR = "package/Plugins/Android/onnxruntime.aar"
+_WANTED = ("AndroidManifest.xml", "classes.jar", "jni/arm64-v8a/", "jni/x86_64/")
 ONNXRUNTIME_VERSION = "1.26.0"
 
 
@@ -26,7 +27,7 @@ class Library:
 
 
 def onnxruntime() -> Library:
-    """ONNX Runtime for Android, from the user's cache or from npm (128 MB, of which 50 are kept).
+    """ONNX Runtime for Android, from the user's cache or from npm (128 MB, of which 61 are kept).
 
     Raises:
         Unreachable: npm's registry cannot be reached.
@@ -39,5 +40,6 @@ def onnxruntime() -> Library:
 def _unpack(folder: Path) -> Path:
     package = downloads.npm(_PLUGIN, _PLUGIN_VERSION, _PLUGIN_SHA512, folder, only=_PLUGIN_AAR)
     with ZipFile(package / _PLUGIN_AAR) as aar:
-        aar.extractall(folder / "aar")
+        wanted = [name for name in aar.namelist() if name.startswith(_WANTED)]
+        aar.extractall(folder / "aar", wanted)
     return folder / "aar"

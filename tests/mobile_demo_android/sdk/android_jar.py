@@ -16,6 +16,8 @@ API = 36
 # No description knows that the caller chooses which kind of View these return.
 _CALLERS_CHOICE = ("findViewById", "requireViewById", "findViewWithTag")
 _VIEW = "Landroid/view/View;"
+# R8's database leaves out what every class has.
+_OBJECTS_OWN = ("->hashCode()I", "->toString()Ljava/lang/String;")
 _DATE = (1980, 1, 1, 0, 0, 0)
 
 
@@ -124,7 +126,7 @@ class Builder:
     ) -> None:
         added = level or max((each.added for each in versions), default=0)
         self.since[reference] = max(added, since)
-        if level is None and len(type_.descriptors) > 1:
+        if level is None and len(type_.descriptors) > 1 and not reference.endswith(_OBJECTS_OWN):
             self.unsure.add(reference)
 
 
