@@ -12,6 +12,7 @@ import pytest
 import bertmobile
 from tests.exports import Exports
 from tests.mobile_demo_android.conftest import fetched
+from tests.mobile_demo_android.downloads import run
 from tests.mobile_demo_android.engines import Engines, Libraries
 from tests.mobile_demo_android.kotlin import Toolchain
 
@@ -37,6 +38,9 @@ MORE: list[dict[str, Any]] = [
     {"recipe": "int8", "target": "onnx", "ort": True},
     {"recipe": "float16", "target": "onnx", "portable": True},
 ]
+# 70 MB of weights, of which memory has room for less than half.
+LARGE = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "num_attention_heads": 8}
+ROOM = 30_000_000
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +67,7 @@ def _cases(model: bertmobile.Model) -> Iterator[dict[str, Any]]:
     task = model.manifest.task
     options = OPTIONS.get(task, {})
     for text, pair in TEXTS[task]:
-        answer = model(text if pair is None else (text, pair), **options)
+        answer: Any = model(text if pair is None else (text, pair), **options)
         if isinstance(answer, np.ndarray):
             answer = {"shape": list(answer.shape), "values": answer.ravel().tolist()}
         ids = None if task == "question-answering" else model.encode(text, pair).ids
@@ -81,3 +85,32 @@ def test_both_engines_answer_as_python_does_and_live_as_an_app_needs_it(
     assert totals.failed == 0, totals.said
     # Cases, golden answers and facts of each bundle, and the tests of the engines' lives.
     assert totals.passed > 90
+
+
+@pytest.mark.slow
+def test_a_model_that_memory_is_too_small_for_is_an_error_in_words_and_the_process_lives_on(
+    engines: Engines, exports: Exports, bundles: Path
+) -> None:
+    small = bundles / "feature-extraction-int8.onnx"
+    large = exports("feature-extraction", target="onnx", checkpoint=LARGE).bundle
+    assert (large / "model.onnx").stat().st_size > 2 * ROOM
+    first, peak = _opened(engines, small)
+    assert first == "opened"
+    limit = int(peak) * 1024 + ROOM
+    *said, _ = _opened(engines, small, large, small, limit=limit)
+    assert said == [
+        "opened",
+        "EngineException: no memory to load model.onnx; close other apps, or export a smaller model",
+        "opened",
+    ]
+
+
+def _opened(engines: Engines, *bundles: Path, limit: int | None = None) -> list[str]:
+    """What a process says of each bundle, with so many bytes of addresses, and how many KiB it had at most."""
+    # Little that grows by itself, so that the model's share is what decides.
+    options = ("-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m")
+    command = engines.command("org.bertmobile.engine.NoMemoryKt", *bundles, options=options)
+    limited = ["prlimit", f"--as={limit}"] if limit else []
+    done = run(*limited, *command, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()

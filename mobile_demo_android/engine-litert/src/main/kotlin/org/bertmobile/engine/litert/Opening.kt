@@ -31,7 +31,12 @@ internal class Opening(
         val (model, used) = try {
             withMemory("load ${file.name}") { accelerated(accelerator)?.to(accelerator) ?: (onCpu() to Accelerator.CPU) }
         } catch (failure: LibraryException) {
-            throw BundleException("LiteRT cannot load ${file.name}: ${failure.message}; export the bundle again", failure)
+            // LiteRT does not always tell a lack of memory from a wrong file.
+            throw BundleException(
+                "LiteRT cannot load ${file.name}: ${failure.message}; " +
+                    "close other apps, in case memory is short, or export the bundle again",
+                failure,
+            )
         } catch (failure: LinkageError) {
             throw EngineException(
                 "this app has no LiteRT for this processor (${failure.message}); " +
