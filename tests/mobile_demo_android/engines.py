@@ -69,7 +69,7 @@ class Engines:
         """
         workshop = Workshop(toolchain, folder, libraries.by_name())
         jni = folder / "libonnxruntime4j_jni.so"
-        jni.write_bytes(_adapted((libraries.onnxruntime / _JNI).read_bytes(), version("onnxruntime")))
+        jni.write_bytes(adapted((libraries.onnxruntime / _JNI).read_bytes(), version("onnxruntime")))
         onnxruntime = _package("onnxruntime") / f"capi/libonnxruntime.so.{version('onnxruntime')}"
         return cls(
             workshop,
@@ -113,7 +113,7 @@ def _fetch_onnxruntime(folder: Path) -> Path:
     return api
 
 
-def _adapted(library: bytes, installed: str) -> bytes:
+def adapted(library: bytes, installed: str) -> bytes:
     """The Java API's library, asking for the installed C library, which has all that it calls.
 
     The loader compares names and versions, and for versions also a hash that stands beside them.

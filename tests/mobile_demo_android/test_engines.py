@@ -1,6 +1,7 @@
 """Both engines of the Android demo run real bundles on a JVM, and answer what the Python runtime answers."""
 
 import json
+import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 import bertmobile
 from tests.exports import Exports
 from tests.mobile_demo_android.conftest import fetched
-from tests.mobile_demo_android.downloads import run
-from tests.mobile_demo_android.engines import Engines, Libraries
+from tests.mobile_demo_android.downloads import Refused, run
+from tests.mobile_demo_android.engines import Engines, Libraries, adapted
 from tests.mobile_demo_android.kotlin import Toolchain
 
 # Text and pair, and below the options of a question.
@@ -45,6 +46,8 @@ ROOM = 30_000_000
 
 @pytest.fixture(scope="session")
 def engines(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Engines:
+    if platform.machine() != "x86_64":
+        pytest.skip("the library of ONNX Runtime's Java API that is at hand is for x86-64")
     return Engines.build(toolchain, fetched(Libraries.fetch), tmp_path_factory.mktemp("engines"))
 
 
@@ -103,6 +106,16 @@ def test_a_model_that_memory_is_too_small_for_is_an_error_in_words_and_the_proce
         "EngineException: no memory to load model.onnx; close other apps, or export a smaller model",
         "opened",
     ]
+
+
+def test_the_java_apis_library_is_put_to_the_installed_onnx_runtime_or_refused() -> None:
+    # The hashes of these two versions, as linkers write them.
+    library = b"libonnxruntime.so.1.17.0\0VERS_1.17.0\0" + bytes.fromhex("80ef7b02") + b"1.17.0\0"
+    expected = b"libonnxruntime.so.1\0\0\0\0\0\0VERS_1.28.0\0" + bytes.fromhex("80fe7b02") + b"1.28.0\0"
+    assert adapted(library, "1.28.0") == expected
+    for other, installed in ((library, "1.9.0"), (b"another library", "1.28.0")):
+        with pytest.raises(Refused, match="cannot be put to"):
+            adapted(other, installed)
 
 
 def _opened(engines: Engines, *bundles: Path, limit: int | None = None) -> list[str]:

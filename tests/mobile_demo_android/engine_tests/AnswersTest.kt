@@ -60,9 +60,9 @@ class AnswersTest {
     }
 
     private fun bundles(): List<Bundle> {
-        val folders = File(property("bundles")).listFiles()!!.filter(File::isDirectory).sorted()
-        check(folders.isNotEmpty()) { "there are no bundles" }
-        return folders.map { Bundle.open(it) }
+        val cases = File(property("bundles")).listFiles()!!.filter { it.extension == "jsonl" }.sorted()
+        check(cases.isNotEmpty()) { "there are no bundles" }
+        return cases.map { Bundle.open(File(it.path.removeSuffix(".jsonl"))) }
     }
 
     private fun <T> opened(bundle: Bundle, action: (Engine) -> T): T =

@@ -9,11 +9,17 @@ import org.bertmobile.engine.litert.Opening
 import org.bertmobile.engine.ort.OnnxRuntime
 
 /** What Python says where to find. */
-fun property(name: String): String = checkNotNull(System.getProperty("bertmobile.$name")) { "no -Dbertmobile.$name=..." }
+fun property(name: String): String =
+    checkNotNull(System.getProperty("bertmobile.$name")) { "no -Dbertmobile.$name=..." }
 
 internal val nativeLiteRt by lazy { NativeLiteRt(property("litert")) }
 
-/** The engine of a bundle, with one thread. */
-internal fun engine(bundle: Bundle, cache: File, accelerator: Accelerator = Accelerator.CPU): Engine =
-    if (bundle.manifest.target == "onnx") OnnxRuntime.open(bundle, threads = 1)
-    else Opening(nativeLiteRt, bundle, cache, threads = 1).engine(accelerator)
+/** The engine of a bundle, as an app opens it, but for what of LiteRT is Android's. */
+internal fun engine(
+    bundle: Bundle,
+    cache: File,
+    threads: Int = 1,
+    accelerator: Accelerator = Accelerator.CPU,
+): Engine =
+    if (bundle.manifest.target == "onnx") OnnxRuntime.open(bundle, threads)
+    else Opening(nativeLiteRt, bundle, cache, threads).engine(accelerator)

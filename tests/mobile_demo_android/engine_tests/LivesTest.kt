@@ -115,6 +115,16 @@ abstract class Lives(private val name: String) {
     }
 
     @Test
+    fun `several threads give what one does, and none is an error`() {
+        val expected = opened(bundle) { vector(it, 64) }
+        engine(bundle, cache, threads = 2).use {
+            assertEquals(2, it.facts.threads)
+            assertArrayEquals(expected, vector(it, 64), 1e-5f)
+        }
+        refused<UsageException>("threads must be 1 or more, not 0") { engine(bundle, cache, threads = 0) }
+    }
+
+    @Test
     fun `a token that the model does not have is refused`() = opened(bundle) { engine ->
         val inputs = inputs(64)
         inputs.getValue("input_ids").values[1] = bundle.manifest.tokenizer.vocabSize
@@ -175,8 +185,8 @@ class LiteRtTest : Lives("feature-extraction-int8.tflite") {
 
     @Test
     fun `what an ended process left is removed after a while`() {
-        cache.mkdirs()
-        val (old, new) = listOf("old", "new").map { File(cache, "$it.building").apply { writeText("half") } }
+        weights.mkdirs()
+        val (old, new) = listOf("old", "new").map { File(weights, "$it.building").apply { writeText("half") } }
         old.setLastModified(System.currentTimeMillis() - 7_200_000)
         opened(bundle) {}
         assertEquals(false to true, old.exists() to new.exists())
@@ -191,7 +201,7 @@ class LiteRtTest : Lives("feature-extraction-int8.tflite") {
     @Test
     fun `an accelerator that is not there is replaced by the CPU, which says so`() {
         for (missing in listOf(Accelerator.GPU, Accelerator.NPU)) {
-            engine(bundle, cache, missing).use { engine ->
+            engine(bundle, cache, accelerator = missing).use { engine ->
                 assertEquals(Accelerator.CPU.spelling, engine.facts.accelerator)
                 assertArrayEquals(opened(bundle) { vector(it, 64) }, vector(engine, 64))
             }
@@ -204,7 +214,9 @@ class LiteRtTest : Lives("feature-extraction-int8.tflite") {
         Opening(nativeLiteRt, other, cache, 1).engine(Accelerator.CPU)
     }
 
-    private fun cached(): List<File> = cache.listFiles().orEmpty().toList()
+    private val weights get() = File(cache, Opening.CACHE)
+
+    private fun cached(): List<File> = weights.listFiles().orEmpty().toList()
 }
 
 class OnnxRuntimeTest : Lives("feature-extraction-int8.onnx") {
@@ -227,7 +239,7 @@ class OnnxRuntimeTest : Lives("feature-extraction-int8.onnx") {
 class OrtFormatTest : Lives("feature-extraction-int8-ort.onnx") {
     @Test
     fun `the model file is mapped, not copied`() = opened(bundle) {
-        val mapped = File("/proc/self/maps").readLines().filter { it.endsWith(bundleModel(bundle.folder).canonicalPath) }
-        assertTrue(mapped.isNotEmpty(), "model.ort is not among the mapped files")
+        val path = bundleModel(bundle.folder).canonicalPath
+        assertTrue(File("/proc/self/maps").readLines().any { it.endsWith(path) }, "$path is not mapped")
     }
 }

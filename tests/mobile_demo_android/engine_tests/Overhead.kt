@@ -15,6 +15,7 @@ import org.bertmobile.core.Tokenization
 import org.bertmobile.core.parseJson
 import org.bertmobile.core.tasks.Context
 import org.bertmobile.core.tasks.FeatureExtraction
+import org.bertmobile.engine.litert.Opening
 
 private const val VECTOR = "sentence_embedding"
 
@@ -76,7 +77,7 @@ private fun bare(bundle: Bundle, encoded: Encoded, cache: File): Bare =
 
 /** With the engine's cache of weights, so that both run from the same memory. */
 private fun bareLiteRt(bundle: Bundle, encoded: Encoded, cache: File): Bare {
-    val weights = cache.listFiles()!!.single()
+    val weights = File(cache, Opening.CACHE).listFiles()!!.single()
     val model = nativeLiteRt.load(bundle.model, Accelerator.CPU, threads = 1, weightCache = weights)
     val manifest = bundle.manifest
     val signature = model.signature(

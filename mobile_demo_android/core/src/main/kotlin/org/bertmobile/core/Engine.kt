@@ -35,7 +35,7 @@ interface Engine : AutoCloseable {
  */
 class EngineFacts(val name: String, val version: String?, val accelerator: String, val threads: Int)
 
-/** Threads for an engine: half of the processors, at most four. A phone's slow processors would hold up its fast ones. */
+/** Threads for an engine: half of the processors, at most four. A phone's slow processors hold up its fast ones. */
 fun usualThreads(): Int = (Runtime.getRuntime().availableProcessors() / 2).coerceIn(1, 4)
 
 /** Where a model can be run; [spelling] is that of settings and results. */

@@ -12,7 +12,12 @@ class UsageException(message: String) : BertMobileException(message)
 /** The library that runs models is missing, fails, or has no memory left. */
 class EngineException(message: String, cause: Throwable? = null) : BertMobileException(message, cause)
 
-internal fun atLeastOne(name: String, value: Int): Int {
+/**
+ * A number that counts something there has to be one of.
+ *
+ * @throws UsageException it is less than 1.
+ */
+fun atLeastOne(name: String, value: Int): Int {
     if (value < 1) throw UsageException("$name must be 1 or more, not $value")
     return value
 }

@@ -13,8 +13,8 @@ import java.io.IOException
 fun requireMemoryFor(model: File, available: Long? = availableMemory()) {
     if (available != null && model.length() > available) {
         throw EngineException(
-            "no memory for ${model.name}: it needs ${megabytes(model.length())} MB and ${megabytes(available)} MB are " +
-                "free; close other apps, or export the bundle with a smaller recipe such as int8",
+            "no memory for ${model.name}: it needs ${megabytes(model.length())} MB and ${megabytes(available)} MB " +
+                "are free; close other apps, or export the bundle with a smaller recipe such as int8",
         )
     }
 }

@@ -3,8 +3,8 @@ package org.bertmobile.core
 /**
  * A model that a runtime's library has loaded.
  *
- * [SessionEngine] is the only one to use it: by one thread at a time, with inputs that are the manifest's, and not after
- * it is closed.
+ * [SessionEngine] is the only one to use it: by one thread at a time, with inputs that are the manifest's, and not
+ * after it is closed.
  */
 interface Session : AutoCloseable {
     /**
@@ -62,7 +62,8 @@ class SessionEngine(
         }
         val length = inputs.getValue(names.first()).shape.last()
         if (if (manifest.dynamic) length !in 1..manifest.lengths.last() else length !in manifest.lengths) {
-            val known = if (manifest.dynamic) "from 1 to ${manifest.lengths.last()}" else manifest.lengths.joinToString()
+            val known =
+                if (manifest.dynamic) "from 1 to ${manifest.lengths.last()}" else manifest.lengths.joinToString()
             throw UsageException("${manifest.name} has no bucket of $length tokens, only $known; pad to one of them")
         }
         for (spec in manifest.inputs) {

@@ -42,5 +42,9 @@ class MemoryTest {
         assertTrue("no memory to hold it all" in failure.message!!, failure.message)
     }
 
-    private fun available(text: String) = availableMemory(temporary.resolve("meminfo").toFile().apply { writeText(text) })
+    private fun available(text: String): Long? {
+        val meminfo = temporary.resolve("meminfo").toFile()
+        meminfo.writeText(text)
+        return availableMemory(meminfo)
+    }
 }

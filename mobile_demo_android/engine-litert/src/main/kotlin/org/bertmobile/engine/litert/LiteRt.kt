@@ -6,6 +6,7 @@ import org.bertmobile.core.Bundle
 import org.bertmobile.core.BundleException
 import org.bertmobile.core.Engine
 import org.bertmobile.core.EngineException
+import org.bertmobile.core.UsageException
 import org.bertmobile.core.usualThreads
 
 /** LiteRT: runs bundles for `tflite` on the CPU, the GPU or an NPU. */
@@ -18,8 +19,9 @@ object LiteRt {
      * @param threads of the CPU, for each run.
      * @param accelerator what to use if it can run the model. Where it cannot, the CPU does: the log has a warning with
      *   the reason, and the engine's facts have the one that is used.
-     * @param npuLibraries the folder of an NPU maker's libraries, such as `ApplicationInfo.nativeLibraryDir`; without it
-     *   there is no NPU.
+     * @param npuLibraries the folder of an NPU maker's libraries, such as `ApplicationInfo.nativeLibraryDir`; without
+     *   it there is no NPU.
+     * @throws UsageException no threads.
      * @throws BundleException a bundle for another target, or a model that LiteRT cannot load.
      * @throws EngineException no memory for the model, or an app without LiteRT's library.
      */

@@ -11,6 +11,7 @@ import org.bertmobile.core.EngineException
 import org.bertmobile.core.EngineFacts
 import org.bertmobile.core.Manifest
 import org.bertmobile.core.SessionEngine
+import org.bertmobile.core.atLeastOne
 import org.bertmobile.core.requireMemoryFor
 import org.bertmobile.core.withMemory
 
@@ -18,18 +19,22 @@ import org.bertmobile.core.withMemory
 internal class Opening(
     private val library: Library,
     private val bundle: Bundle,
-    private val cacheFolder: File,
+    cacheFolder: File,
     private val threads: Int,
 ) {
     private val manifest = bundle.manifest
     private val file = bundle.model
+    private val cacheFolder = File(cacheFolder, CACHE)
     private val log = Logger.getLogger("org.bertmobile.engine.litert")
 
     fun engine(accelerator: Accelerator): Engine {
         check(manifest)
+        atLeastOne("threads", threads)
         requireMemoryFor(file)
         val (model, used) = try {
-            withMemory("load ${file.name}") { accelerated(accelerator)?.to(accelerator) ?: (onCpu() to Accelerator.CPU) }
+            withMemory("load ${file.name}") {
+                accelerated(accelerator)?.let { it to accelerator } ?: (onCpu() to Accelerator.CPU)
+            }
         } catch (failure: LibraryException) {
             // LiteRT does not always tell a lack of memory from a wrong file.
             throw BundleException(
@@ -82,6 +87,11 @@ internal class Opening(
     } catch (failure: IOException) {
         log.warning("no cache of weights: ${failure.message}")
         null
+    }
+
+    companion object {
+        /** The folder's own, since others may have files in the one that it is in. */
+        const val CACHE = "litert-weights"
     }
 }
 

@@ -11,6 +11,8 @@ import org.bertmobile.core.Engine
 import org.bertmobile.core.EngineException
 import org.bertmobile.core.EngineFacts
 import org.bertmobile.core.SessionEngine
+import org.bertmobile.core.UsageException
+import org.bertmobile.core.atLeastOne
 import org.bertmobile.core.requireMemoryFor
 import org.bertmobile.core.usualThreads
 import org.bertmobile.core.withMemory
@@ -23,6 +25,7 @@ object OnnxRuntime {
      * Load the model of a bundle.
      *
      * @param threads of the CPU, for each run.
+     * @throws UsageException no threads.
      * @throws BundleException a bundle for another target, or a model that ONNX Runtime cannot load.
      * @throws EngineException no memory for the model, or an app without ONNX Runtime's library.
      */
@@ -31,6 +34,7 @@ object OnnxRuntime {
         if (manifest.target != "onnx") {
             throw BundleException("${manifest.name} is a bundle for ${manifest.target}; export it with --target onnx")
         }
+        atLeastOne("threads", threads)
         requireMemoryFor(bundle.model)
         val environment = environment()
         val model = withMemory("load ${bundle.model.name}") { load(environment, bundle, threads) }

@@ -34,7 +34,7 @@ internal class OrtModel(
             }
         } catch (failure: OrtException) {
             if (failure.isOutOfMemory) throw OutOfMemoryError(failure.reason)
-            throw EngineException("ONNX Runtime cannot run the model: ${failure.reason}; open the bundle again", failure)
+            throw EngineException("ONNX Runtime cannot run it: ${failure.reason}; open the bundle again", failure)
         } finally {
             tensors.values.forEach(OnnxTensor::close)
         }
