@@ -68,6 +68,8 @@ class Engines:
             Refused: in the compiler's own words; or the installed ONNX Runtime does not suit the API.
         """
         workshop = Workshop(toolchain, folder, libraries.by_name())
+        for module in ENGINES_ON_JVM.uses:
+            workshop.path(module)
         jni = folder / "libonnxruntime4j_jni.so"
         jni.write_bytes(adapted((libraries.onnxruntime / _JNI).read_bytes(), version("onnxruntime")))
         onnxruntime = _package("onnxruntime") / f"capi/libonnxruntime.so.{version('onnxruntime')}"

@@ -21,26 +21,10 @@ from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from tests.benchmarks.device.conftest import Devices, bundles, devices, server  # noqa: F401
 from tests.benchmarks.device.fake_device import TEMPORARY, FakeDevice
 from tests.benchmarks.device.test_app_runner import QUICK, phone_with_app
-from tests.exports import Exports
-from tests.mobile_demo_android.conftest import fetched
-from tests.mobile_demo_android.engines import Engines, Libraries
-from tests.mobile_demo_android.kotlin import Toolchain
-from tests.mobile_demo_android.modules import APP_LOGIC, APP_ON_JVM, ENGINE_LITERT, ENGINE_ORT, PROJECT
+from tests.mobile_demo_android.engines import Engines
+from tests.mobile_demo_android.modules import APP_LOGIC, APP_ON_JVM, PROJECT
 
 LOG = "log"
-
-
-@pytest.fixture(scope="module")
-def engines(toolchain: Toolchain, exports: Exports) -> Engines:
-    libraries = fetched(Libraries.fetch)
-
-    def compiled(folder: Path) -> Engines:
-        engines = Engines.build(toolchain, libraries, folder)
-        for module in (ENGINE_LITERT, ENGINE_ORT):
-            engines.workshop.path(module)
-        return engines
-
-    return exports.once("engines on a JVM", compiled)
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Both engines of the Android demo run real bundles on a JVM, and answer what the Python runtime answers."""
 
 import json
-import platform
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,8 @@ import pytest
 
 import bertmobile
 from tests.exports import Exports
-from tests.mobile_demo_android.conftest import fetched
 from tests.mobile_demo_android.downloads import Refused, run
-from tests.mobile_demo_android.engines import Engines, Libraries, adapted
-from tests.mobile_demo_android.kotlin import Toolchain
+from tests.mobile_demo_android.engines import Engines, adapted
 
 # Text and pair, and below the options of a question.
 TEXTS: dict[str, list[tuple[str, str | None]]] = {
@@ -42,13 +39,6 @@ MORE: list[dict[str, Any]] = [
 # 70 MB of weights, of which memory has room for less than half.
 LARGE = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "num_attention_heads": 8}
 ROOM = 30_000_000
-
-
-@pytest.fixture(scope="session")
-def engines(toolchain: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Engines:
-    if platform.machine() != "x86_64":
-        pytest.skip("the library of ONNX Runtime's Java API that is at hand is for x86-64")
-    return Engines.build(toolchain, fetched(Libraries.fetch), tmp_path_factory.mktemp("engines"))
 
 
 @pytest.fixture(scope="session")
