@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("tests")
 
 # What takes longest comes first, so that no process is left with it when the others are done.
 LONGEST = (
+    "test_apk.py",
     "test_shown_output.py",
     "test_mediapipe.py",
     "test_optimum.py",

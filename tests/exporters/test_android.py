@@ -2,7 +2,9 @@
 
 import json
 import shutil
+import tomllib
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from bertmobile_export.targets.tflite import TARGET
 from bertmobile_export.threads import one_thread_each
 from tests.exports import Exports
 
+ROOT = Path(__file__).parents[2]
 APP = 'plugins { id("com.android.application") }\n'
 AI_PACK = 'plugins { id("com.android.ai-pack") }\naiPack { packName = "pack" }\n'
 
@@ -61,6 +64,13 @@ def test_what_is_no_module_is_refused_with_what_to_name(tmp_path: Path) -> None:
 def test_names_that_the_packager_leaves_out_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="leaves out assets whose name begins with '_'"):
         Assets(tmp_path).place_of("_mine-fill-mask-int8.tflite", overwrite=False)
+
+
+def test_the_demo_has_the_engines_that_bundles_are_checked_with() -> None:
+    catalog = tomllib.loads((ROOT / "mobile_demo_android/gradle/libs.versions.toml").read_text())
+    named = {library["module"]: library["version"]["ref"] for library in catalog["libraries"].values()}
+    for library, package in ENGINES.values():
+        assert catalog["versions"][named[library]] == version(package)
 
 
 @pytest.mark.parametrize("target", ENGINES)
