@@ -1,5 +1,6 @@
 """A bundle in an Android project: where its files go, and what Gradle has to be told."""
 
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,9 +20,9 @@ ASSETS = Path("src", "main", "assets")
 BUNDLES = "bundles"
 BUILD_FILES = ("build.gradle.kts", "build.gradle")
 SETTINGS_FILES = ("settings.gradle.kts", "settings.gradle")
-# The plugin of a module that Google Play delivers beside the app
+# The plugin of a module that Google Play delivers beside the app, by its id or by a name in a catalog
 # (https://developer.android.com/google/play/on-device-ai).
-AI_PACK = "com.android.ai-pack"
+AI_PACK = re.compile(r"\bai[.-]pack\b")
 ABIS = ("arm64-v8a", "x86_64")
 
 
@@ -60,7 +61,7 @@ class Assets:
                 f"such as {folder / 'app'}"
             )
         if build:
-            pack = AI_PACK in build.read_text(encoding="utf-8", errors="replace")
+            pack = AI_PACK.search(build.read_text(encoding="utf-8", errors="replace"))
             return cls(folder / ASSETS, folder.resolve().name if pack else None)
         if folder.is_dir() and folder.name == ASSETS.name:
             return cls(folder)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bertmobile.errors import ParityError, UsageError
+from bertmobile.errors import BertMobileError, ParityError, UsageError
 from bertmobile.manifest import Verdict
 from bertmobile_export.budget.fit import check_limit, fit_loss, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
@@ -203,14 +203,23 @@ def export_all(
                 )
             )
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
-        for index, (draft, place) in enumerate(zip(drafts, places, strict=True)):
-            result = results[index]
+        for draft, result in zip(drafts, results, strict=True):
             bundles.install(draft.folder, result.bundle)
-            if place and not result.failures:
-                assets, path = place
-                placed = assets.place(result.bundle, draft.manifest, path)
-                results[index] = replace(result, placed=placed)
-    return results, agreed
+    return [_placed(*each) for each in zip(results, drafts, places, strict=True)], agreed
+
+
+def _placed(result: Result, draft: "_Draft", place: "tuple[Assets, Path] | None") -> Result:
+    """The result with its copy in an Android project, if it passed and there is one to be made."""
+    if place is None or result.failures:
+        return result
+    assets, path = place
+    try:
+        return replace(result, placed=assets.place(result.bundle, draft.manifest, path))
+    except OSError as failure:
+        raise BertMobileError(
+            f"{result.bundle} is finished, but cannot be copied to {path}: {failure.strerror}; "
+            "make room there, and copy it by hand"
+        ) from failure
 
 
 def _place(request: Request, plan: Plan) -> "tuple[Assets, Path] | None":

@@ -29,14 +29,22 @@ def module(folder: Path, build: str = APP, name: str = "build.gradle.kts") -> Pa
     return folder
 
 
+def test_an_app_that_delivers_a_pack_is_no_pack(tmp_path: Path) -> None:
+    app = module(tmp_path / "app", APP + 'android { assetPacks += ":model_pack" }')
+    assert Assets.find(app).ai_pack is None
+
+
 @pytest.mark.parametrize("name", ["build.gradle.kts", "build.gradle"])
 def test_a_modules_assets_are_its_main_ones(tmp_path: Path, name: str) -> None:
     app = module(tmp_path / "app", name=name)
     assert Assets.find(app) == Assets(app / "src/main/assets")
 
 
-def test_an_ai_pack_is_known_by_its_plugin_and_named_to_the_app(exports: Exports, tmp_path: Path) -> None:
-    pack = module(tmp_path / "model_pack", AI_PACK)
+@pytest.mark.parametrize("build", [AI_PACK, "plugins { alias(libs.plugins.android.ai.pack) }"])
+def test_an_ai_pack_is_known_by_its_plugin_and_named_to_the_app(
+    exports: Exports, tmp_path: Path, build: str
+) -> None:
+    pack = module(tmp_path / "model_pack", build)
     found = Assets.find(pack)
     assert found == Assets(pack / "src/main/assets", "model_pack")
     made = exports("fill-mask").bundle
@@ -181,6 +189,23 @@ def test_the_command_refuses_before_it_converts(
     assert main(given) == 2
     assert "app/src/main/assets/bundles" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_copy_that_cannot_be_made_loses_no_bundle(
+    exports: Exports,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    converts_to: Callable[[Path], None],
+) -> None:
+    converts_to(exports("feature-extraction").bundle / "model.tflite")
+    (module(tmp_path / "app") / "src").write_text("a file where a folder should be")
+    given = arguments(exports, tmp_path)
+    capsys.readouterr()
+    with one_thread_each():
+        assert main(given) == 1
+    (made,) = (tmp_path / "out").iterdir()
+    verify_bundle(made, read_manifest(made), allow_unverified=False)
+    assert f"{made} is finished, but cannot be copied" in capsys.readouterr().err
 
 
 def test_a_bundle_that_fails_its_parity_stays_out_of_the_app(

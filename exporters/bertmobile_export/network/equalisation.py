@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bertmobile_export.network.encoder import Layer
 from bertmobile_export.network.network import Network
+from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.threads import one_thread_each
 
 # What shares one range of 8 bits: a row, a whole input of one run, or all inputs that were calibrated with.
@@ -35,8 +36,6 @@ _CANDIDATES: Mapping[ActivationRange, tuple[tuple[Literal["largest", "rms"], flo
 # uneven row costs 8-bit activations (AWQ, Lin et al., 2023, https://arxiv.org/abs/2306.00978, scales columns
 # for the weights' sake alone). Measured on MiniLM; higher exponents lose.
 _CANDIDATES_NARROW = (("rms", 0.1), ("rms", 0.2), ("rms", 0.3))
-NARROW_BITS = 4
-NARROW_BLOCK = 32
 # A site is left alone unless this part of its error goes: a multiplication costs time on the device.
 LEAST_GAIN = 0.05
 # What the search looks at: few tokens, because running them takes most of the time, and a sample of the rows.
@@ -144,13 +143,13 @@ class QuantizedActivations:
         outputs: whether what they return is quantized too.
         even_rows: the linear layers of :class:`~.encoder.Layer` whose input rows the target itself makes
             equally large.
-        narrow: whether the weights that multiply them have fewer than 8 bits.
+        narrow: the format of the weights that multiply them, where it has fewer than 8 bits.
     """
 
     range: ActivationRange
     outputs: bool = False
     even_rows: tuple[str, ...] = ()
-    narrow: bool = False
+    narrow: WeightFormat | None = None
 
 
 def equalise(
@@ -287,7 +286,8 @@ def _search(
             return _affine(scaled, low[run], high[run])
         return _affine(scaled, low.min(), high.max())
 
-    rounded = _narrow_weight if activations.narrow else _quantized_weight
+    def rounded(weight: Tensor) -> Tensor:
+        return _narrow_weight(weight, activations.narrow) if activations.narrow else _quantized_weight(weight)
 
     def error(scale: Tensor) -> float:
         found = quantized(scale) @ rounded(sample * scale).T
@@ -320,11 +320,12 @@ def _quantized_weight(weight: Tensor) -> Tensor:
     return (weight / step).round_().mul_(step)
 
 
-def _narrow_weight(weight: Tensor) -> Tensor:
-    """Rounded to signed 4 bits, symmetrically for each block of a row."""
+def _narrow_weight(weight: Tensor, form: WeightFormat) -> Tensor:
+    """Rounded to a few signed levels, symmetrically for each block of a row."""
     rows, columns = weight.shape
-    blocks = nn.functional.pad(weight, (0, -columns % NARROW_BLOCK)).reshape(rows, -1, NARROW_BLOCK)
-    most = 2.0 ** (NARROW_BITS - 1)
+    width = form.block_size or columns
+    blocks = nn.functional.pad(weight, (0, -columns % width)).reshape(rows, -1, width)
+    most = 2.0 ** (form.bits - 1)
     step = _nonzero(blocks.abs().amax(dim=2, keepdim=True) / (most - 0.5))
     return (blocks / step).round_().clamp_(-most, most - 1).mul_(step).reshape(rows, -1)[:, :columns]
 

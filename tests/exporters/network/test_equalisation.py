@@ -29,7 +29,8 @@ INPUT_SCALES = ("attention_input_scale", "intermediate_input_scale", "output_inp
 SEARCHED = ("value", "attention_output", "intermediate", "output")
 OUTPUT_SCALES = ("attention_output_scale", "output_scale")
 RANGES: tuple[ActivationRange, ...] = ("row", "tensor", "static")
-NARROW = QuantizedActivations("row", narrow=True)
+FOUR_BITS = WeightFormat(4, "block", 32)
+NARROW = QuantizedActivations("row", narrow=FOUR_BITS)
 STATIC = QuantizedActivations("static", outputs=True)
 TASKS = (
     "fill-mask",
@@ -245,7 +246,7 @@ def eight_bits(weight: Tensor) -> Tensor:
 
 
 def four_bits(weight: Tensor) -> Tensor:
-    grid = make_grid(weight, WeightFormat(4, "block", 32))
+    grid = make_grid(weight, FOUR_BITS)
     return torch.from_numpy(round_to_nearest(weight, grid).values())
 
 

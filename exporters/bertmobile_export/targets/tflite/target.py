@@ -66,7 +66,8 @@ class TfliteTarget:
 
         match plan.recipe.activations:
             case "dynamic":
-                return QuantizedActivations("row", narrow=plan.recipe.weights["encoder"].bits < 8)
+                form = plan.recipe.weights["encoder"]
+                return QuantizedActivations("row", narrow=form if form.bits < 8 else None)
             case "static":
                 return QuantizedActivations("static", outputs=True)
         return None
