@@ -1,6 +1,6 @@
 """Texts as the inputs of a network, for recipes that calibrate activation ranges."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,11 +8,11 @@ from tokenizers import Tokenizer
 
 from bertmobile.manifest import TokenizerSpec
 from bertmobile_export.plan import Plan
-from bertmobile_export.texts import TextSet
+from bertmobile_export.texts import Sample
 
 
 def calibration_inputs(
-    plan: Plan, spec: TokenizerSpec, tokenizer: Tokenizer, texts: TextSet
+    plan: Plan, spec: TokenizerSpec, tokenizer: Tokenizer, samples: Iterable[Sample]
 ) -> Iterator[dict[str, NDArray[np.int64]]]:
     """Yield each text as the network's inputs: [1, longest bucket] int64 (``mask_positions`` [1, slots]).
 
@@ -20,11 +20,11 @@ def calibration_inputs(
         plan: lengths and mask slots.
         spec: the tokenizer's special tokens and segments.
         tokenizer: without truncation and padding.
-        texts: what to yield.
+        samples: what to yield.
     """
     length = max(plan.lengths)
     special = spec.special_tokens
-    for sample in texts.samples:
+    for sample in samples:
         encoding = tokenizer.encode(sample.text, sample.pair)
         encoding.truncate(length)
         encoding.pad(length, pad_id=special["pad"].id, pad_token=special["pad"].token)

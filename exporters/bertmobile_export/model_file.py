@@ -1,6 +1,7 @@
 """From a plan and a checkpoint to the model file or package: prepare the network, choose formats, write."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,15 +126,17 @@ def prepare(
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
     samples: list[dict[str, NDArray[np.int64]]] = []
+    words: list[dict[str, NDArray[np.int64]]] = []
     if calibration is not None and calibrates(plan, target):
-        samples = list(calibration_inputs(plan, checkpoint.tokenizer.spec, tokenizer, calibration))
+        inputs = partial(calibration_inputs, plan, checkpoint.tokenizer.spec, tokenizer)
+        samples, words = list(inputs(calibration.samples)), list(inputs(calibration.words))
         activations = target.quantized_activations(narrowed(plan, target))
         if activations is not None:
             equalise(network, samples, activations)
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
         return network, samples
-    affine = target.affine(plan)
-    quantize_weights(network, plan.recipe, samples, affine=affine, words=word_ids(tokenizer))
+    affine, known = target.affine(plan), word_ids(tokenizer)
+    quantize_weights(network, plan.recipe, [*samples, *words], affine=affine, words=known)
     return network, samples
 
 

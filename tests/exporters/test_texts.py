@@ -1,5 +1,6 @@
 """Built-in texts fill every bucket of every task; a user's file is read whatever it holds."""
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
@@ -124,10 +125,30 @@ def test_no_other_task_has_masks(task: str) -> None:
     assert not any(MASK in sample.text + (sample.pair or "") for sample in texts(task, (32, 64)).samples)
 
 
-def test_parity_and_calibration_share_no_sentence() -> None:
-    parity, calibration = (_sentences(corpus) for corpus in ("parity", "calibration"))
-    assert len(parity) > 100 and len(calibration) > 100
-    assert {line.strip().lower() for line in parity}.isdisjoint(line.strip().lower() for line in calibration)
+def test_no_sentence_is_in_two_corpora_or_twice_among_the_single_ones() -> None:
+    parity, calibration, single = (
+        [line.strip().lower() for line in _sentences(corpus)]
+        for corpus in ("parity", "calibration", "sentences")
+    )
+    assert len(parity) > 100 and len(calibration) > 100 and len(single) > 1_000
+    assert set(parity).isdisjoint(calibration) and set(single).isdisjoint({*parity, *calibration})
+    assert len(set(single)) == len(single)
+
+
+def test_single_sentences_hold_many_more_words_than_the_documents() -> None:
+    def words(corpus: str) -> set[str]:
+        return set(re.findall(r"[a-z]+", " ".join(_sentences(corpus)).lower()))
+
+    assert len(words("sentences") - words("calibration")) > 3_000
+
+
+@pytest.mark.parametrize("task", ["fill-mask", "question-answering", "feature-extraction"])
+def test_only_calibration_has_single_sentences_and_they_suit_the_task(task: str) -> None:
+    assert texts(task, (32, 64)).words == ()
+    found = texts(task, (32, 64), "calibration").words
+    assert len(found) > 1_000
+    assert all((sample.pair is not None) == (task == "question-answering") for sample in found)
+    assert all((MASK in sample.text) == (task == "fill-mask") for sample in found)
 
 
 @pytest.mark.parametrize("task", ["fill-mask", "question-answering"])

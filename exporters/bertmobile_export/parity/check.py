@@ -94,7 +94,7 @@ class Check:
         calibration_texts = self._texts("calibration", plan.lengths)
         network, calibration = prepare(plan, target, self.checkpoint, calibration_texts)
         texts = self._texts("parity", plan.lengths)
-        few = TextSet(texts.samples[:: -(-len(texts.samples) // LAYER_TEXTS)], texts.source)
+        few = texts.samples[:: -(-len(texts.samples) // LAYER_TEXTS)]
         samples = calibration_inputs(plan, self.manifest.tokenizer, self._tokenizer, few)
         reference = build_network(
             plan.config, plan.task, self.checkpoint.network_state, full_logits=plan.full_logits

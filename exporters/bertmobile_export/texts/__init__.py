@@ -1,7 +1,8 @@
 """Texts to compare and calibrate with: built-in ones of our own writing, or a file of the user's.
 
 ``parity.txt`` and ``calibration.txt`` hold documents, one sentence a line; they share no sentence and no
-topic, so that a model is never judged on what its ranges were chosen from.
+topic, so that a model is never judged on what its ranges were chosen from. ``sentences.txt`` are single
+sentences with as many different words as they can hold, on none of parity's topics either.
 """
 
 import hashlib
@@ -44,6 +45,8 @@ class TextSet:
 
     samples: tuple[Sample, ...]
     source: Literal["builtin", "file"]
+    words: tuple[Sample, ...] = ()
+    """More samples, for the rounding of weights: it needs many words, where ranges need all lengths."""
 
     @property
     def sha256(self) -> str:
@@ -102,7 +105,17 @@ def builtin_texts(
             goal = shortest + 1 + (i + 1) * (length - shortest - 1) // count
             samples.append(sample(start, goal, shortest, length))
         shortest = length
-    return TextSet(tuple(samples), "builtin")
+    return TextSet(
+        tuple(samples), "builtin", _single(task, mask_token, mask_slots) if corpus == "calibration" else ()
+    )
+
+
+def _single(task: str, mask_token: str, mask_slots: int | None) -> tuple[Sample, ...]:
+    pair = task in PAIR_TASKS
+    return tuple(
+        _for_task(_halved(text) if pair else Sample(text), task, index, mask_token, mask_slots)
+        for index, text in enumerate(_sentences("sentences"))
+    )
 
 
 def texts_from_file(path: Path, task: str, *, mask_token: str, mask_slots: int | None) -> TextSet:
