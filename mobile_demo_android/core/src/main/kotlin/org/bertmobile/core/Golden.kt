@@ -95,17 +95,22 @@ class Golden private constructor(val tolerance: Map<String, Tolerance>, val case
             val tolerance = fields.members("tolerance") { members, output ->
                 members.only(output) { Tolerance(it.double("max_abs"), it.double("cosine")).also { _ -> it.finish() } }
             }
-            return Golden(tolerance, fields.objects("cases", ::case)).also { fields.finish() }
+            val cases = fields.objects("cases", ::case)
+            // What compares nothing would pass.
+            if (cases.isEmpty()) fields.wrong<Nothing>("cases", "a list of one or more")
+            return Golden(tolerance, cases).also { fields.finish() }
         }
 
         private fun case(fields: JsonFields): GoldenCase {
             fields.int("tokens", least = 1)
+            val outputs = fields.members("outputs") { members, output -> members.only(output, ::output) }
+            if (outputs.isEmpty()) fields.wrong<Nothing>("outputs", "an object of one or more")
             return GoldenCase(
                 text = fields.string("text"),
                 pair = fields.stringOrNull("pair"),
                 bucket = fields.int("bucket", least = 1),
                 inputs = fields.members("inputs") { members, input -> members.ints(input) },
-                outputs = fields.members("outputs") { members, output -> members.only(output, ::output) },
+                outputs = outputs,
             ).also { fields.finish() }
         }
 

@@ -40,8 +40,12 @@ class Verified(private val folder: File) {
         try {
             folder.mkdirs()
             val whole = File.createTempFile("verified", null, folder)
-            whole.writeText(state)
-            if (!whole.renameTo(marker)) whole.delete()
+            try {
+                whole.writeText(state)
+                whole.renameTo(marker)
+            } finally {
+                whole.delete()
+            }
         } catch (_: IOException) {
             return
         }

@@ -37,6 +37,14 @@ class GoldenTest {
     }
 
     @Test
+    fun `golden answers that compare nothing are refused`() {
+        val text = Vectors.bundle.resolve(Golden.FILE).readText()
+        refused("cases is not a list of one or more", text.replace(Regex("\"cases\": \\[.*]", DOT), "\"cases\": []"))
+        val without = text.replaceFirst(Regex("\"outputs\": \\{.*?\\}\\s*\\}", DOT), "\"outputs\": {}")
+        refused("cases[0]: outputs is not an object of one or more", without)
+    }
+
+    @Test
     fun `the tokenizer gives the inputs of each case`() {
         val tokenization = bundle.tokenization()
         for (case in golden.cases) {
@@ -48,6 +56,11 @@ class GoldenTest {
         }
     }
 
+    private fun refused(message: String, json: String) {
+        val failure = assertThrows(BundleException::class.java) { Golden.parse(json) }
+        assertTrue(message in failure.message!!, failure.message)
+    }
+
     /** The made-up model of `tests/vectors/bundle.py`, with its answers changed. */
     private class MadeUp(private val labels: Int = 3, private val change: (Float) -> Float) : TestEngine() {
         override fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor> {
@@ -56,5 +69,9 @@ class GoldenTest {
             val logits = FloatArray(labels) { change(sum * (it + 3) % 17 / 4f) }
             return mapOf("logits" to FloatTensor(intArrayOf(1, labels), logits))
         }
+    }
+
+    private companion object {
+        val DOT = RegexOption.DOT_MATCHES_ALL
     }
 }
