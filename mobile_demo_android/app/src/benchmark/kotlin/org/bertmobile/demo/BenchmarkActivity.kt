@@ -17,8 +17,10 @@ class BenchmarkActivity : Activity() {
     override fun onCreate(savedInstanceState: Bundle?) {
         super.onCreate(savedInstanceState)
         window.addFlags(WindowManager.LayoutParams.FLAG_KEEP_SCREEN_ON)
-        setContentView(TextView(this).apply { setText(R.string.benchmark_running) }.also { it.padForBars() })
         val job = intent.getStringExtra(JOB)
+        val words = getString(if (job == null) R.string.benchmark_no_job else R.string.benchmark_running)
+        setContentView(TextView(this).apply { text = words }.also { it.padForBars() })
+        if (job == null) Log.e(LOG_TAG, words)
         // An activity that Android makes anew, as it does when the phone is turned, must not measure a second time.
         if (savedInstanceState != null || job == null) return
         val application = applicationContext
