@@ -18,11 +18,11 @@ class DocumentTree(private val resolver: ContentResolver, private val root: Uri)
         }
         resolver.openInputStream(DocumentsContract.buildDocumentUriUsingTree(root, document))
             ?: throw FileNotFoundException("$path cannot be opened")
-    } catch (failure: IllegalArgumentException) {
+    } catch (failure: SecurityException) {
+        throw failure
+    } catch (failure: RuntimeException) {
         // What a provider of documents makes of a folder that is gone is its own affair.
-        throw IOException(failure.message, failure)
-    } catch (failure: UnsupportedOperationException) {
-        throw IOException(failure.message, failure)
+        throw IOException("$path cannot be opened: $failure", failure)
     }
 
     /** Ids of a folder's documents, by name. */
@@ -31,7 +31,14 @@ class DocumentTree(private val resolver: ContentResolver, private val root: Uri)
         val columns = arrayOf(Document.COLUMN_DISPLAY_NAME, Document.COLUMN_DOCUMENT_ID)
         val found = HashMap<String, String>()
         val cursor = resolver.query(uri, columns, null, null, null) ?: throw IOException("the folder cannot be listed")
-        cursor.use { while (it.moveToNext()) found[it.getString(0)] = it.getString(1) }
+        cursor.use {
+            while (it.moveToNext()) {
+                // A provider may leave out what it does not know.
+                val name: String? = it.getString(0)
+                val id: String? = it.getString(1)
+                if (name != null && id != null) found[name] = id
+            }
+        }
         found
     }
 }
