@@ -21,8 +21,10 @@ from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from tests.benchmarks.device.conftest import Devices, bundles, devices, server  # noqa: F401
 from tests.benchmarks.device.fake_device import TEMPORARY, FakeDevice
 from tests.benchmarks.device.test_app_runner import QUICK, phone_with_app
+from tests.exports import Exports
 from tests.mobile_demo_android.engines import Engines
 from tests.mobile_demo_android.modules import APP_LOGIC, APP_ON_JVM, PROJECT
+from tests.mobile_demo_android.test_engines import TEXTS
 
 LOG = "log"
 
@@ -67,7 +69,7 @@ def test_the_logic_of_the_app_compiles_without_android_and_passes_its_tests(
     with capsys.disabled():
         print(f"\n:app: {totals}")
     assert totals.failed == 0, totals.said
-    assert totals.passed > 70
+    assert totals.passed > 90
 
 
 def test_what_imports_android_is_a_small_part_of_the_app() -> None:
@@ -79,6 +81,19 @@ def test_what_imports_android_is_a_small_part_of_the_app() -> None:
         "AndroidPhone.kt", "AndroidProbes.kt", "AssetTree.kt", "BenchmarkActivity.kt", "DemoActivity.kt",
         "DocumentTree.kt",
     }  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_app_opens_a_bundle_of_every_task_and_its_check_passes(
+    command: Callable[..., list[str]], exports: Exports, tmp_path: Path
+) -> None:
+    folders = [exports(task, target=target).bundle for target in ("tflite", "onnx") for task in TEXTS]
+    java = command("org.bertmobile.demo.Opened", tmp_path, *folders)
+    done = subprocess.run(java, check=False, timeout=120, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    said = [line.split(maxsplit=3) for line in done.stdout.splitlines()]
+    assert [each[0] for each in said] == ["litert"] * len(TEXTS) + ["onnxruntime"] * len(TEXTS)
+    assert all(int(cases) >= 8 and failures == "[]" for *_, cases, failures in said), done.stdout
 
 
 @pytest.mark.slow

@@ -11,19 +11,23 @@ import org.bertmobile.core.Bundle
  * Called on the main thread only. Files and models are the worker's, so that the screen never waits for them.
  *
  * @param threads of the CPU that the model runs on.
- * @param worker a single thread.
+ * @param shelf made by the worker, as [mark] is.
+ * @param worker a single thread, the same for all demos of a process: no two of them may copy or open at once.
  * @param main runs what it is given on the main thread.
  * @param mark remembers a bundle that is being opened, for the case that the app ends over it.
  */
 class Demo(
-    private val shelf: BundleShelf,
+    shelf: Lazy<BundleShelf>,
     private val engines: EngineFactory,
     private val threads: Int,
     private val phone: Phone,
     private val worker: ScheduledExecutorService,
     private val main: Executor,
-    private val mark: OpeningMark,
+    mark: Lazy<OpeningMark>,
 ) : AutoCloseable {
+    private val shelf by shelf
+    private val mark by mark
+
     /** Told about each new screen; the one that is shown at once. */
     var observer: ((Screen) -> Unit)? = null
         set(value) {
@@ -35,7 +39,7 @@ class Demo(
     var texts: List<String> = emptyList()
         private set
 
-    private var screen: Screen = Screen.Choosing(emptyList(), null)
+    private var screen: Screen = Screen.Choosing(null, null)
         set(value) {
             field = value
             observer?.invoke(value)
@@ -44,7 +48,8 @@ class Demo(
     /** The worker's own. */
     private var opened: OpenBundle? = null
 
-    private var bundles: List<String> = emptyList()
+    private var bundles: List<Shelved>? = null
+    private var closed = false
 
     /** What the worker does for an older turn is not wanted any more. */
     private val newest = AtomicInteger()
@@ -53,22 +58,25 @@ class Demo(
     /** What to bring back when the process is started again; null where no bundle is open. */
     val saved: Saved?
         get() = when (val shown = screen) {
-            is Screen.Asking -> Saved(shown.model.name, texts)
-            is Screen.Checking -> Saved(shown.model.name, texts)
-            is Screen.Measuring -> Saved(shown.model.name, texts)
+            is Screen.Asking -> Saved(shown.model.bundle, texts)
+            is Screen.Checking -> Saved(shown.model.bundle, texts)
+            is Screen.Measuring -> Saved(shown.model.bundle, texts)
             is Screen.Opening -> shown.bundle?.let { Saved(it, texts) }
             is Screen.Choosing -> null
         }
 
     /** Begin, where an ended process left off. */
     fun start(saved: Saved?) {
-        val ended = mark.take()
-        when {
-            ended != null -> choose(Problem.EndedWhileOpening(ended))
-            saved == null -> choose(null)
-            else -> {
-                texts = saved.texts
-                open(saved.bundle) { shelf.open(saved.bundle) }
+        if (saved != null) {
+            texts = saved.texts
+            screen = Screen.Opening(saved.bundle)
+        }
+        work({ mark.take() }) { found ->
+            val ended = found.getOrNull()
+            when {
+                ended != null -> choose(Problem.EndedWhileOpening(ended))
+                saved == null -> choose(found.problem())
+                else -> open(saved.bundle) { wanted -> shelf.open(saved.bundle, wanted) }
             }
         }
     }
@@ -76,14 +84,17 @@ class Demo(
     /** Open one of the bundles that there are. */
     fun open(name: String) {
         texts = emptyList()
-        open(name) { shelf.open(name) }
+        open(name) { wanted -> shelf.open(name, wanted) }
     }
 
     /** Copy a bundle into the app's files, and open it. */
     fun open(tree: FileTree) {
         texts = emptyList()
-        open(null) { shelf.add(tree) }
+        open(null) { wanted -> shelf.add(tree, wanted) }
     }
+
+    /** Remove a bundle that the user chose. */
+    fun remove(name: String) = work({ shelf.remove(name) }) { choose(it.problem()) }
 
     /** The text of a field has changed, because somebody types. */
     fun type(field: Int, text: String) {
@@ -117,6 +128,14 @@ class Demo(
         }) { screen = Screen.Measuring(model, null, it.getOrNull(), it.problem()) }
     }
 
+    /** The app cannot be seen any more. Phones give such a one less of their time, so a measurement ends. */
+    fun hide() {
+        val shown = screen as? Screen.Measuring ?: return
+        if (shown.done == null) return
+        stop()
+        screen = shown.copy(done = null, problem = Problem.LeftWhileMeasuring)
+    }
+
     /** One screen back; false where there is none, so that the app is left. */
     fun back(): Boolean {
         when (screen) {
@@ -129,11 +148,11 @@ class Demo(
 
     /** Close the model, when the worker is done with it. */
     override fun close() {
-        if (worker.isShutdown) return
+        if (closed) return
+        closed = true
         observer = null
         stop()
         worker.execute(::closeOpened)
-        worker.shutdown()
     }
 
     private val model: ModelFacts?
@@ -148,19 +167,19 @@ class Demo(
         screen = Screen.Choosing(bundles, problem)
         stop()
         worker.execute(::closeOpened)
-        work({ shelf.names }) {
+        work({ shelf.tidied() }) {
             bundles = it.getOrDefault(emptyList())
             screen = Screen.Choosing(bundles, problem ?: it.problem())
         }
     }
 
-    private fun open(name: String?, find: () -> Bundle) {
+    private fun open(name: String?, find: (wanted: () -> Boolean) -> Bundle) {
         stop()
         screen = Screen.Opening(name)
-        work({
+        work({ turn ->
             closeOpened()
-            val bundle = find()
-            mark.opening(bundle.manifest.name) { OpenBundle.open(bundle, engines, threads).also { opened = it }.facts }
+            val bundle = find { turn.wanted }
+            mark.opening(bundle.folder.name) { OpenBundle.open(bundle, engines, threads).also { opened = it }.facts }
         }) { found ->
             val model = found.getOrNull()
             if (model == null) choose(found.problem()) else asking(model)

@@ -48,6 +48,11 @@ class DemoActivity : Activity() {
 
     override fun onRetainNonConfigurationInstance(): Any = demo
 
+    override fun onStop() {
+        super.onStop()
+        if (!isChangingConfigurations) demo.hide()
+    }
+
     override fun onDestroy() {
         super.onDestroy()
         if (isChangingConfigurations) demo.observer = null else demo.close()
@@ -60,11 +65,11 @@ class DemoActivity : Activity() {
         if (!demo.back()) super.onBackPressed()
     }
 
-    @Deprecated("Deprecated in Java")
     override fun onActivityResult(requestCode: Int, resultCode: Int, data: Intent?) {
         val folder = data?.data
         if (requestCode == FOLDER && resultCode == RESULT_OK && folder != null) {
-            demo.open(DocumentTree(contentResolver, folder))
+            // The worker may outlive this activity.
+            demo.open(DocumentTree(applicationContext.contentResolver, folder))
         }
     }
 
@@ -82,20 +87,21 @@ class DemoActivity : Activity() {
 
     private fun newDemo(): Demo {
         val application = applicationContext
-        val worker = ScheduledThreadPoolExecutor(1).apply { removeOnCancelPolicy = true }
         val handler = Handler(Looper.getMainLooper())
         return Demo(
-            shelf = BundleShelf(
-                File(application.filesDir, "bundles"),
-                packagedBundles(application.assets),
-                Verified(File(application.filesDir, "verified")),
-            ),
-            engines = Engines(application.cacheDir),
+            shelf = lazy {
+                BundleShelf(
+                    File(application.filesDir, "bundles"),
+                    packagedBundles(application.assets),
+                    Verified(File(application.filesDir, "verified")),
+                )
+            },
+            engines = { bundle, threads -> Engines(application.cacheDir).open(bundle, threads) },
             threads = usualThreads(),
             phone = AndroidPhone(application),
-            worker = worker,
+            worker = WORKER,
             main = { handler.post(it) },
-            mark = OpeningMark(File(application.filesDir, "opening")),
+            mark = lazy { OpeningMark(File(application.filesDir, "opening")) },
         )
     }
 
@@ -108,5 +114,8 @@ class DemoActivity : Activity() {
         const val BUNDLE = "bundle"
         const val TEXTS = "texts"
         const val FOLDER = 1
+
+        /** Of the process, not of an activity: the next one may begin before the work of the last has ended. */
+        val WORKER = ScheduledThreadPoolExecutor(1).apply { removeOnCancelPolicy = true }
     }
 }

@@ -17,8 +17,14 @@ fun interface EngineFactory {
     fun open(bundle: Bundle, threads: Int): Engine
 }
 
-/** What the screens say about the model that answers. */
+/**
+ * What the screens say about the model that answers.
+ *
+ * @property bundle what the shelf calls the bundle.
+ * @property name what its manifest calls it.
+ */
 data class ModelFacts(
+    val bundle: String,
     val name: String,
     val task: TaskName,
     val maskToken: String,
@@ -28,7 +34,8 @@ data class ModelFacts(
     val accelerator: String,
     val threads: Int,
 ) {
-    constructor(manifest: Manifest, engine: EngineFacts) : this(
+    constructor(bundle: String, manifest: Manifest, engine: EngineFacts) : this(
+        bundle = bundle,
         name = manifest.name,
         task = manifest.task,
         maskToken = manifest.tokenizer.mask.token,
@@ -46,7 +53,7 @@ class OpenBundle private constructor(bundle: Bundle, context: Context) : AutoClo
     private val manifest = bundle.manifest
     private val golden: Golden by lazy(LazyThreadSafetyMode.NONE) { bundle.golden() }
     private val answerer = answererOf(context)
-    val facts = ModelFacts(manifest, engine.facts)
+    val facts = ModelFacts(bundle.folder.name, manifest, engine.facts)
 
     /**
      * Answer the texts of the task's fields.
@@ -76,15 +83,17 @@ class OpenBundle private constructor(bundle: Bundle, context: Context) : AutoClo
 
     companion object {
         /**
-         * Load a bundle's model.
+         * Load a bundle's model, and run it once on its longest input: what memory it takes, it takes here.
          *
-         * @throws org.bertmobile.core.BertMobileException the vocabulary is damaged, or the model does not load.
+         * @throws org.bertmobile.core.BertMobileException the vocabulary is damaged, or the model does not load or
+         *   run.
          */
         fun open(bundle: Bundle, engines: EngineFactory, threads: Int): OpenBundle {
             // Before the model, which takes longer.
             val tokenization = bundle.tokenization()
             val engine = engines.open(bundle, threads)
             return try {
+                engine.run(fullInputs(bundle.manifest, bundle.manifest.lengths.last()))
                 OpenBundle(bundle, Context(bundle.manifest, tokenization, engine))
             } catch (failure: Throwable) {
                 engine.close()

@@ -1,6 +1,7 @@
 package org.bertmobile.demo
 
 import java.io.File
+import java.io.IOException
 
 /**
  * A file that is there while a bundle is opened: Android ends an app that takes too much memory without a word, and
@@ -9,7 +10,11 @@ import java.io.File
 class OpeningMark(private val file: File) {
     /** Remember [bundle] until [action] is done, however it ends, unless the process does. */
     fun <T> opening(bundle: String, action: () -> T): T {
-        file.writeText(bundle)
+        try {
+            file.writeText(bundle)
+        } catch (_: IOException) {
+            // A bundle is opened also where there is no room for a mark.
+        }
         try {
             return action()
         } finally {
@@ -19,7 +24,12 @@ class OpeningMark(private val file: File) {
 
     /** The bundle over which the last process ended, told once. */
     fun take(): String? {
-        if (!file.isFile) return null
-        return file.readText().also { file.delete() }
+        val bundle = try {
+            file.readText()
+        } catch (_: IOException) {
+            return null
+        }
+        file.delete()
+        return bundle.ifEmpty { null }
     }
 }

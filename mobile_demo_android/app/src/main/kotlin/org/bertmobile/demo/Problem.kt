@@ -26,6 +26,9 @@ sealed interface Problem {
     /** The app ended while it opened [bundle], most likely because the phone had no memory for it. */
     data class EndedWhileOpening(val bundle: String) : Problem
 
+    /** The app was left while it measured, so that the phone gave it less of its time. */
+    data object LeftWhileMeasuring : Problem
+
     /** A mistake in the app: nothing that the user did. */
     data class Unexpected(val detail: String) : Problem
 }

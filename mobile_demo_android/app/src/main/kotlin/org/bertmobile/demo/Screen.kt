@@ -2,8 +2,8 @@ package org.bertmobile.demo
 
 /** What the activity shows. */
 sealed interface Screen {
-    /** The bundles to choose from, and why none is open where that is news. */
-    data class Choosing(val bundles: List<String>, val problem: Problem?) : Screen
+    /** The bundles to choose from, null until they are known, and why none is open where that is news. */
+    data class Choosing(val bundles: List<Shelved>?, val problem: Problem?) : Screen
 
     /** A bundle is being loaded; null for one that is being copied and whose name is not known yet. */
     data class Opening(val bundle: String?) : Screen
@@ -29,5 +29,5 @@ sealed interface Screen {
     ) : Screen
 }
 
-/** What outlives the app's process. */
+/** What outlives the app's process; the shelf has the [bundle] under this name. */
 data class Saved(val bundle: String, val texts: List<String>)

@@ -83,11 +83,12 @@ class AnswerTest {
 
     @Test
     fun `feature-extraction compares with a second text`() {
-        val vectors = ArrayDeque(listOf(floatArrayOf(1f, 0f), floatArrayOf(1f, 0f), floatArrayOf(3f, 4f)))
+        // The first is of the run at opening.
+        val vectors = ArrayDeque(listOf(0f to 0f, 1f to 0f, 1f to 0f, 3f to 4f))
         val embedding = TestBundles.replacing(
             "\"embedding\": null", "\"embedding\": {\"size\": 2, \"pooling\": \"mean\", \"normalized\": false}",
         )
-        val vector = { FloatTensor(intArrayOf(1, 2), vectors.removeFirst()) }
+        val vector = { FloatTensor(intArrayOf(1, 2), vectors.removeFirst().toList().toFloatArray()) }
         val bundle = open("feature-extraction", "sentence_embedding" to vector, embedding)
         assertEquals(Answer.Embedded(2, null), bundle.answer(listOf("the keeper", "")))
         val compared = bundle.answer(listOf("the keeper", "the lighthouse")) as Answer.Embedded

@@ -3,6 +3,7 @@ package org.bertmobile.demo
 import java.io.File
 import java.io.IOException
 import java.nio.file.Path
+import java.util.concurrent.CancellationException
 import org.bertmobile.core.BundleException
 import org.bertmobile.core.Verified
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -22,7 +23,7 @@ class BundleShelfTest {
     fun `a bundle is copied as it is`() {
         val bundle = shelf().add(treeOf(TestBundles.original))
         val name = bundle.manifest.name
-        assertEquals(listOf(name), shelf().names)
+        assertEquals(listOf(Shelved(name, chosen = true)), shelf().tidied())
         val copied = bundle.folder.walk().filter(File::isFile).associate { it.name to it.readText() }
         val original = TestBundles.original.walk().filter(File::isFile).associate { it.name to it.readText() }
         assertEquals(original, copied)
@@ -34,7 +35,7 @@ class BundleShelfTest {
         var opened = 0
         val tree = FileTree { path -> treeOf(TestBundles.original).open(path).also { opened++ } }
         val shelf = shelf(mapOf("packaged" to tree))
-        assertEquals(listOf("packaged"), shelf.names)
+        assertEquals(listOf(Shelved("packaged", chosen = false)), shelf.tidied())
         shelf.open("packaged")
         assertEquals(4, opened)
         shelf.open("packaged")
@@ -56,7 +57,7 @@ class BundleShelfTest {
         assertTrue("good" in shelf.open(name).manifest.labels)
         shelf.add(treeOf(TestBundles.copy(temporary, TestBundles.replacing("\"good\"", "\"better\""))))
         assertTrue("better" in shelf.open(name).manifest.labels)
-        assertEquals(listOf(name), shelf.names)
+        assertEquals(listOf(Shelved(name, chosen = true)), shelf.tidied())
     }
 
     @Test
@@ -68,7 +69,83 @@ class BundleShelfTest {
     }
 
     @Test
-    fun `an unknown name is no bundle`() = refused("is not a bundle") { open("unknown") }
+    fun `a name that nothing has is told`() = refused("the app has no bundle unknown any more") { open("unknown") }
+
+    @Test
+    fun `an open bundle's folder is called as the shelf calls it`() {
+        val bundle = shelf(mapOf("renamed" to treeOf(TestBundles.original))).open("renamed")
+        assertEquals("renamed", bundle.folder.name)
+        assertEquals(TestBundles.open().manifest.name, bundle.manifest.name)
+    }
+
+    @Test
+    fun `a packaged bundle whose copy is damaged is copied again`() {
+        val shelf = shelf(mapOf("packaged" to treeOf(TestBundles.original)))
+        val model = shelf.open("packaged").model
+        model.writeText("cut")
+        assertEquals(model, shelf.open("packaged").model)
+        assertEquals(TestBundles.open().model.readText(), model.readText())
+    }
+
+    @Test
+    fun `a damaged bundle is repaired when its folder is chosen again`() {
+        val bundle = shelf().add(treeOf(TestBundles.original))
+        bundle.model.writeText("no modul\n")
+        bundle.model.setLastModified(bundle.model.lastModified() + 2_000)
+        assertThrows(BundleException::class.java) { shelf().open(bundle.manifest.name) }
+        shelf().add(treeOf(TestBundles.original))
+        assertEquals(TestBundles.open().model.readText(), shelf().open(bundle.manifest.name).model.readText())
+    }
+
+    @Test
+    fun `a damaged bundle does not take the place of a good one`() {
+        val name = shelf().add(treeOf(TestBundles.original)).manifest.name
+        val damaged = TestBundles.copy(temporary, TestBundles.replacing("\"good\"", "\"better\""))
+        File(damaged, "model.tflite").writeText("no modul\n")
+        val failure = assertThrows(BundleException::class.java) { shelf().add(treeOf(damaged)) }
+        assertTrue("was changed" in failure.message!!, failure.message)
+        assertTrue("good" in shelf().open(name).manifest.labels)
+    }
+
+    @Test
+    fun `what an update does not package any more is removed`() {
+        val tree = treeOf(TestBundles.original)
+        val old = shelf(mapOf("old" to tree, "kept" to tree)).run { listOf("old", "kept").map(::open) }
+        assertEquals(listOf(Shelved("kept", chosen = false)), shelf(mapOf("kept" to tree)).tidied())
+        assertEquals(listOf(false, true), old.map { it.folder.exists() })
+    }
+
+    @Test
+    fun `a copy over which a process ended is removed`() {
+        for (parent in listOf("chosen", "packaged")) {
+            File(folder, "$parent/.bundle").resolve("model.tflite").run {
+                assertTrue(parentFile.mkdirs() && createNewFile())
+            }
+        }
+        assertEquals(emptyList<Shelved>(), shelf().tidied())
+        assertNothingLeft()
+    }
+
+    @Test
+    fun `a bundle that the user chose can be removed, and the packaged one is back`() {
+        val name = TestBundles.open().manifest.name
+        val shelf = shelf(mapOf(name to treeOf(TestBundles.original)))
+        shelf.add(treeOf(TestBundles.copy(temporary, TestBundles.replacing("\"good\"", "\"better\""))))
+        shelf.remove(name)
+        assertNothingLeft()
+        assertEquals(listOf(Shelved(name, chosen = false)), shelf.tidied())
+        assertTrue("good" in shelf.open(name).manifest.labels)
+    }
+
+    @Test
+    fun `a copy that is not wanted any more ends and leaves nothing`() {
+        val asked = ArrayList<String>()
+        assertThrows(CancellationException::class.java) {
+            shelf().add({ path -> treeOf(TestBundles.original).open(path).also { asked.add(path) } }) { asked.size < 2 }
+        }
+        assertEquals(2, asked.size, "$asked")
+        assertNothingLeft()
+    }
 
     @Test
     fun `a folder without a manifest is no bundle`() = refused("this folder is no bundle") {
@@ -105,13 +182,13 @@ class BundleShelfTest {
         val endless = object : java.io.InputStream() {
             override fun read() = 0
         }
-        add { path -> if (path == "model.tflite") endless else treeOf(TestBundles.original).open(path) }
+        add(FileTree { if (it == "model.tflite") endless else treeOf(TestBundles.original).open(it) })
     }
 
     @Test
     fun `a path that leaves the bundle is not written`() = refused("which leaves the bundle") {
         val edited = TestBundles.copy(temporary, TestBundles.replacing("\"model.tflite\": {", "\"../../evil\": {"))
-        add { path -> if (path.endsWith("evil")) "evil".byteInputStream() else treeOf(edited).open(path) }
+        add(FileTree { if (it.endsWith("evil")) "evil".byteInputStream() else treeOf(edited).open(it) })
     }
 
     @Test
@@ -132,9 +209,11 @@ class BundleShelfTest {
     @Test
     fun `a copy that is broken off leaves nothing`() {
         assertThrows(IOException::class.java) {
-            shelf().add { path ->
-                if (path == "vocab.txt") throw IOException("unplugged") else treeOf(TestBundles.original).open(path)
-            }
+            shelf().add(
+                FileTree {
+                    if (it == "vocab.txt") throw IOException("unplugged") else treeOf(TestBundles.original).open(it)
+                },
+            )
         }
         assertNothingLeft()
     }

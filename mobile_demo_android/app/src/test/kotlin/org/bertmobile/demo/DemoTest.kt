@@ -2,6 +2,8 @@ package org.bertmobile.demo
 
 import java.io.File
 import java.nio.file.Path
+import java.util.concurrent.CopyOnWriteArrayList
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.LinkedBlockingQueue
 import java.util.concurrent.ScheduledThreadPoolExecutor
 import java.util.concurrent.TimeUnit
@@ -29,15 +31,35 @@ class DemoTest {
     private val demos = ArrayList<Demo>()
     private val workers = ArrayList<ScheduledThreadPoolExecutor>()
     private lateinit var screen: Screen
+
+    /** Threads that reached for the app's files. */
+    private val touching = CopyOnWriteArrayList<Thread>()
     private val name = TestBundles.open().manifest.name
 
     @AfterEach
-    fun end() = demos.forEach(Demo::close)
+    fun end() {
+        demos.forEach(Demo::close)
+        workers.forEach { it.shutdown() }
+    }
 
     @Test
     fun `the app begins with the bundles that there are`() {
         demo().start(null)
-        assertEquals(Screen.Choosing(listOf(name), null), await<Screen.Choosing> { it.bundles.isNotEmpty() })
+        assertEquals(listOf(Shelved(name, chosen = false)), choosing().bundles)
+    }
+
+    @Test
+    fun `bundles are unknown, not none, until they were looked for`() {
+        packaged = emptyMap()
+        demo().start(null)
+        assertEquals(Screen.Choosing(null, null), screen)
+        assertEquals(Screen.Choosing(emptyList(), null), choosing())
+    }
+
+    @Test
+    fun `files are the worker's only`() {
+        asking(demo())
+        assertTrue(touching.isNotEmpty() && Thread.currentThread() !in touching, "$touching")
     }
 
     @Test
@@ -103,6 +125,28 @@ class DemoTest {
     }
 
     @Test
+    fun `a packaged bundle is brought back whatever its folder is called`() {
+        packaged = mapOf("renamed" to treeOf(TestBundles.original))
+        val first = demo()
+        first.start(null)
+        first.open("renamed")
+        await<Screen.Asking>()
+        assertEquals("renamed", first.saved!!.bundle)
+        val second = demo()
+        second.start(first.saved)
+        assertEquals("renamed", second.saved!!.bundle, "also before it is open")
+        assertEquals(name, await<Screen.Asking>().model.name)
+    }
+
+    @Test
+    fun `a bundle that an update left out is not brought back`() {
+        packaged = emptyMap()
+        demo().start(Saved("old", listOf("the keeper", "")))
+        val problem = await<Screen.Choosing> { it.problem != null }.problem
+        assertTrue(problem is Problem.Said && "the app has no bundle old any more" in problem.message, "$problem")
+    }
+
+    @Test
     fun `another bundle begins with empty fields, and the model before is closed`() {
         val demo = demo()
         asking(demo)
@@ -129,6 +173,19 @@ class DemoTest {
         demo.start(null)
         demo.open(treeOf(TestBundles.original))
         assertEquals(name, await<Screen.Asking>().model.name)
+    }
+
+    @Test
+    fun `a bundle that the user chose can be removed`() {
+        packaged = emptyMap()
+        val demo = demo()
+        demo.start(null)
+        demo.open(treeOf(TestBundles.original))
+        await<Screen.Asking>()
+        assertTrue(demo.back())
+        await<Screen.Choosing> { it.bundles == listOf(Shelved(name, chosen = true)) }
+        demo.remove(name)
+        await<Screen.Choosing> { it.bundles!!.isEmpty() && it.problem == null }
     }
 
     @Test
@@ -200,6 +257,73 @@ class DemoTest {
     }
 
     @Test
+    fun `the mark is there while a model runs first, on its longest input`() {
+        val seen = ArrayList<Boolean>()
+        makeEngine = { threads ->
+            StandInEngine(threads) { outputs -> outputs.also { seen.add(mark().exists()) } }.also(opened::add)
+        }
+        asking(demo())
+        assertEquals(listOf(true), seen)
+        assertEquals(TestBundles.open().manifest.lengths.last(), opened.single().longest)
+        assertFalse(mark().exists())
+    }
+
+    @Test
+    fun `a model that has no memory to run is told, and closed`() {
+        makeEngine = { threads -> StandInEngine(threads) { throw OutOfMemoryError("no arena") }.also(opened::add) }
+        assertEquals(Problem.NoMemory, problemOfOpening { it.open(name) })
+        assertTrue(opened.single().closed)
+        assertFalse(mark().exists())
+    }
+
+    @Test
+    fun `a bundle is opened where there is no room for a mark`() {
+        assertTrue(mark().mkdirs())
+        asking(demo())
+    }
+
+    @Test
+    fun `an activity that begins while the last one still opens a bundle waits, and is told nothing false`() {
+        val opening = CountDownLatch(1)
+        val goOn = CountDownLatch(1)
+        makeEngine = { threads ->
+            opening.countDown()
+            goOn.await()
+            StandInEngine(threads).also(opened::add)
+        }
+        val first = demo()
+        first.start(null)
+        first.open(name)
+        assertTrue(opening.await(10, TimeUnit.SECONDS))
+        val second = demo(workers.last())
+        second.start(Saved(name, listOf("the keeper", "")))
+        goOn.countDown()
+        await<Screen.Asking>()
+        assertEquals(listOf(true, false), opened.map { it.closed })
+    }
+
+    @Test
+    fun `a copy that is left ends`() {
+        val copying = CountDownLatch(1)
+        val goOn = CountDownLatch(1)
+        val slow = FileTree { path ->
+            if (path != "manifest.json") {
+                copying.countDown()
+                goOn.await()
+            }
+            treeOf(TestBundles.original).open(path)
+        }
+        val demo = demo()
+        demo.start(null)
+        demo.open(slow)
+        assertTrue(copying.await(10, TimeUnit.SECONDS))
+        demo.close()
+        goOn.countDown()
+        closed()
+        assertEquals(emptyList<String>(), File(temporary.toFile(), "bundles/chosen").list().orEmpty().toList())
+    }
+
+    @Test
     fun `a bundle that is left while it loads does not come back`() {
         val demo = demo()
         demo.start(null)
@@ -254,7 +378,7 @@ class DemoTest {
         val report = await<Screen.Measuring> { it.report != null }.report!!
         assertEquals(5, report.runs)
         assertEquals(16, report.length)
-        assertEquals(7, opened.single().runs)
+        assertEquals(1 + 7, opened.single().runs, "one at opening")
         assertTrue(Doubt.FewRuns(5) in report.doubts && Doubt.Debuggable in report.doubts, "${report.doubts}")
     }
 
@@ -268,6 +392,23 @@ class DemoTest {
         assertTrue(demo.back())
         demo.type(0, "the keeper")
         await<Screen.Asking> { it.answer != null }
+    }
+
+    @Test
+    fun `a measurement ends with the reason when the app is left, and can be made again`() {
+        val demo = demo()
+        asking(demo)
+        demo.showMeasuring()
+        demo.hide()
+        assertNull((screen as Screen.Measuring).problem)
+        demo.measure(16, Amount(warmUpRuns = 0, runs = 1, seconds = 1e9))
+        while (opened.single().runs < 10) Thread.sleep(1)
+        demo.hide()
+        val left = screen as Screen.Measuring
+        assertEquals(Problem.LeftWhileMeasuring, left.problem)
+        assertNull(left.done)
+        demo.measure(16, Amount(warmUpRuns = 0, runs = 1, seconds = 0.0))
+        await<Screen.Measuring> { it.report != null && it.problem == null }
     }
 
     @Test
@@ -304,12 +445,12 @@ class DemoTest {
 
     /** The worker has done all that it was given before the end, and no engine is open. */
     private fun closed() {
-        assertTrue(workers.last().awaitTermination(10, TimeUnit.SECONDS))
+        workers.last().submit {}.get(10, TimeUnit.SECONDS)
         assertTrue(opened.all { it.closed })
     }
 
-    /** Another process: what the one before posts is not its business. */
-    private fun demo(): Demo {
+    /** Another process, where it has a worker of its own; otherwise another activity of the last one's. */
+    private fun demo(worker: ScheduledThreadPoolExecutor? = null): Demo {
         demos.forEach(Demo::close)
         val phone = object : Phone {
             override val debuggable = true
@@ -317,15 +458,21 @@ class DemoTest {
             override fun thermalStatus() = 0
         }
         val demo = Demo(
-            shelf = BundleShelf(
-                File(temporary.toFile(), "bundles"), packaged, Verified(File(temporary.toFile(), "verified")),
-            ),
+            shelf = lazy {
+                touching.add(Thread.currentThread())
+                BundleShelf(
+                    File(temporary.toFile(), "bundles"), packaged, Verified(File(temporary.toFile(), "verified")),
+                )
+            },
             engines = { _, threads -> makeEngine(threads) },
             threads = 2,
             phone = phone,
-            worker = ScheduledThreadPoolExecutor(1).apply { removeOnCancelPolicy = true }.also(workers::add),
+            worker = worker ?: ScheduledThreadPoolExecutor(1).apply { removeOnCancelPolicy = true }.also(workers::add),
             main = main::add,
-            mark = OpeningMark(mark()),
+            mark = lazy {
+                touching.add(Thread.currentThread())
+                OpeningMark(mark())
+            },
         )
         demo.observer = { screen = it }
         demos.add(demo)
@@ -337,6 +484,8 @@ class DemoTest {
         demo.open(name)
         return await<Screen.Asking>()
     }
+
+    private fun choosing() = await<Screen.Choosing> { it.bundles != null }
 
     private fun problemOfOpening(open: (Demo) -> Unit): Problem? {
         val demo = demo()

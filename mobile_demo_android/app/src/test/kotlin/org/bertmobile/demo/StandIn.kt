@@ -20,6 +20,11 @@ class StandInEngine(
     var runs = 0
         private set
 
+    /** Of the tokens that it was run with. */
+    @Volatile
+    var longest = 0
+        private set
+
     @Volatile
     var closed = false
         private set
@@ -27,6 +32,7 @@ class StandInEngine(
     override fun run(inputs: Map<String, IntTensor>): Map<String, FloatTensor> {
         check(!closed) { "the engine is closed" }
         runs++
+        longest = maxOf(longest, inputs.getValue("input_ids").values.size)
         val attended = inputs.getValue("attention_mask").values
         val sum = inputs.getValue("input_ids").values.filterIndexed { index, _ -> attended[index] == 1 }.sum()
         val logits = FloatArray(LABELS) { sum * (it + 3) % 17 / 4f }

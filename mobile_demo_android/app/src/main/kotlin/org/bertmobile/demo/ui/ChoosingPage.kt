@@ -10,7 +10,7 @@ import org.bertmobile.demo.Screen
 /** The bundles to choose from. */
 class ChoosingPage(override val view: View, private val demo: Demo, chooseFolder: () -> Unit) : Page {
     private val problem = view.findViewById<TextView>(R.id.problem)
-    private val none = view.findViewById<View>(R.id.none)
+    private val none = view.findViewById<TextView>(R.id.none)
     private val bundles = view.findViewById<ViewGroup>(R.id.bundles)
 
     init {
@@ -20,11 +20,18 @@ class ChoosingPage(override val view: View, private val demo: Demo, chooseFolder
     override fun update(screen: Screen): Boolean {
         if (screen !is Screen.Choosing) return false
         problem.showOrHide(screen.problem?.let(view.context::words))
-        none.visibility = if (screen.bundles.isEmpty()) View.VISIBLE else View.GONE
+        none.showOrHide(
+            when (screen.bundles?.size) {
+                null -> view.resources.getString(R.string.choose_looking)
+                0 -> view.resources.getString(R.string.choose_none)
+                else -> null
+            },
+        )
         bundles.removeAllViews()
-        for (name in screen.bundles) {
+        for ((name, chosen) in screen.bundles.orEmpty()) {
             bundles.addButton(name) { demo.open(name) }.contentDescription =
                 view.resources.getString(R.string.open_bundle, name)
+            if (chosen) bundles.addButton(view.resources.getString(R.string.remove_bundle, name)) { demo.remove(name) }
         }
         return true
     }

@@ -53,6 +53,7 @@ internal fun Context.words(problem: Problem): String = when (problem) {
     is Problem.TooLong -> getString(R.string.problem_too_long, problem.length, problem.longest)
     is Problem.NoEngine -> getString(R.string.problem_no_engine)
     is Problem.EndedWhileOpening -> getString(R.string.problem_ended, problem.bundle)
+    is Problem.LeftWhileMeasuring -> getString(R.string.problem_left)
     is Problem.Unexpected -> getString(R.string.problem_unexpected, problem.detail)
 }
 
