@@ -49,7 +49,7 @@ class BundleShelf(folder: File, private val packaged: Map<String, FileTree>, pri
         val own = File(chosen, name)
         if (own.isDirectory) return verified.open(own)
         val tree = packaged[name]
-            ?: throw BundleException("the app has no bundle $name any more; open another one, or choose its folder again")
+            ?: throw BundleException("the app has no bundle $name any more; open another, or choose its folder again")
         return copied(tree, wanted) { File(unpacked, name) }
     }
 

@@ -407,6 +407,7 @@ class DemoTest {
         val left = screen as Screen.Measuring
         assertEquals(Problem.LeftWhileMeasuring, left.problem)
         assertNull(left.done)
+        workers.last().submit {}.get(10, TimeUnit.SECONDS)
         demo.measure(16, Amount(warmUpRuns = 0, runs = 1, seconds = 0.0))
         await<Screen.Measuring> { it.report != null && it.problem == null }
     }
