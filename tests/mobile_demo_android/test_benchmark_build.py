@@ -123,8 +123,10 @@ def test_the_command_takes_the_result_from_the_log_where_no_file_can_be_written(
     phone: FakeDevice,
     bundles: dict[str, Path],  # noqa: F811
     apk: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.setattr(app, "LOG_SECONDS", 0.5)
     (phone.temporary / "app-files").write_text("no folder")
     assert main(["adb", str(bundles["tflite"]), "--apk", str(apk), "--json", *QUICK]) == 0
     (result,) = json.loads(capfd.readouterr().out)["results"]

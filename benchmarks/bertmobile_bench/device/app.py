@@ -39,6 +39,8 @@ LOG_TAG = "bertmobile"
 _INPUTS = "-inputs"
 TARGETS = ("tflite", "onnx")
 _POLL_SECONDS = 0.5
+# The device searches its log for this, and measures meanwhile.
+LOG_SECONDS = 10.0
 # Opening the models, and all that is not a run.
 _GRACE_SECONDS = 300.0
 _SLOWEST_RUN_SECONDS = 10.0
@@ -64,6 +66,7 @@ class AppRunner:
             raise UsageError(f"{device.name} has no Android, so it runs no apps; give --runner, not --apk")
         self._device, self._folder = device, folder
         self._bundles: dict[str, Installed] = {}
+        self._cells = 0
         # The app is left as it was found: there, in this version now, or not there.
         had = "package:" in device.shell(f"pm path {PACKAGE} || true")
         device.push([apk], folder.path)
@@ -99,17 +102,24 @@ class AppRunner:
             installed = self._bundles[name]
             samples = workload_inputs(installed, cell.workload)
             push_cases(self._device, installed.path + _INPUTS, cell.workload, samples)
-        results = f"{APP_FILES}/{Path(self._folder.path).name}"
-        self._device.shell(f"chmod -R a+rX {self._folder.path}")
-        self._start(cell, settings, results)
+        # Results of other cells may still be there, in the log they are.
+        self._cells += 1
+        run = f"{Path(self._folder.path).name}-{self._cells}"
+        results = f"{APP_FILES}/{run}"
+        started = self._start(cell, settings, run, results)
         seconds = max(settings.seconds, settings.runs * _SLOWEST_RUN_SECONDS) * len(cell.bundles)
         try:
-            found = self._wait(results, seconds + _GRACE_SECONDS, progress)
+            found = self._wait(run, results, started, seconds + _GRACE_SECONDS, progress)
             return [self._read(each, cell, results) for each in _of_cell(found, cell.bundles)]
         finally:
             self._device.shell(f"am force-stop {PACKAGE}; rm -rf {results}")
 
-    def _start(self, cell: Cell, settings: Settings, results: str) -> None:
+    def _start(self, cell: Cell, settings: Settings, run: str, results: str) -> str:
+        """Have the app begin.
+
+        Returns:
+            The device's time before, as ``logcat`` takes it.
+        """
         job = {
             "schema_version": 1,
             "threads": cell.threads,
@@ -133,31 +143,33 @@ class AppRunner:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder, "job.json")
             file.write_text(json.dumps(job), encoding="utf-8")
-            self._device.push([file], self._folder.path)
-        self._device.shell(f"chmod a+r {self._folder.path}/job.json")
-        self._device.shell(f"am start -W -S -n {ACTIVITY} --es job {self._folder.path}/job.json")
+            self._device.shell(f"mkdir {self._folder.path}/{run}")
+            self._device.push([file], f"{self._folder.path}/{run}")
+        self._device.shell(f"chmod -R a+rX {self._folder.path}")
+        started = self._device.shell("date '+%m-%d %H:%M:%S.000'").strip()
+        self._device.shell(f"am start -W -S -n {ACTIVITY} --es job {self._folder.path}/{run}/job.json")
+        return started
 
-    def _wait(self, results: str, seconds: float, progress: Progress) -> dict[str, Any]:
+    def _wait(
+        self, run: str, results: str, started: str, seconds: float, progress: Progress
+    ) -> dict[str, Any]:
         """The app's result, when it is there, or whole in the log."""
-        run = Path(results).name
-        script = "\n".join(
-            (
-                f'echo "running=$(pidof {PACKAGE})"',
-                "echo result:",
-                f"cat {results}/result.json 2> /dev/null || true",
-                "echo; echo log:",
-                f"logcat -d -v raw -s {LOG_TAG}:I 2> /dev/null | grep -F '{run} ' || true",
-            )
+        look = (
+            f'echo "running=$(pidof {PACKAGE})"; echo result:; cat {results}/result.json 2> /dev/null || true'
         )
-        deadline = time.monotonic() + seconds
-        while (left := deadline - time.monotonic()) > 0:
-            said, _, rest = self._device.shell(script).partition("\nresult:\n")
-            text, _, logged = rest.partition("\nlog:\n")
-            if text.strip() or (text := _logged(logged, run)):
+        search = f"logcat -d -v raw -T '{started}' -s {LOG_TAG}:I 2> /dev/null | grep -F '{run} ' || true"
+        begin = searched = time.monotonic()
+        while (passed := time.monotonic() - begin) < seconds:
+            said, _, text = self._device.shell(look).partition("\nresult:\n")
+            running = re.search(r"^running=\d", said, re.M)
+            if not text.strip() and (not running or time.monotonic() - searched >= LOG_SECONDS):
+                text = _logged(self._device.shell(search), run)
+                searched = time.monotonic()
+            if text.strip():
                 return _checked(text, self._device)
-            if not re.search(r"^running=\d", said, re.M):
+            if not running:
                 raise DeviceError(f"the app ended on {self._device.name} without a result; see adb logcat")
-            progress("the app is running", round(seconds - left), round(seconds))
+            progress("the app is running", round(passed), round(seconds))
             time.sleep(_POLL_SECONDS)
         raise DeviceError(f"the app gave no result on {self._device.name} within {seconds:.0f} s")
 

@@ -1,6 +1,6 @@
 """Does what docs/device-protocol.md asks of the app, on this machine: ``python -m ... TEMPORARY JOB [LOG]``.
 
-With a log it does as an app does that cannot write files.
+With a log, which it adds to, it does as an app does that cannot write files.
 """
 
 import json
@@ -57,7 +57,8 @@ def main(temporary: str, path: str, log: str | None = None) -> None:
     if log is not None:
         parts = [document[at : at + 100] for at in range(0, len(document), 100)]
         lines = [f"{results.name} {number}/{len(parts)} {part}\n" for number, part in enumerate(parts, 1)]
-        Path(log).write_text("--------- beginning of main\n" + "".join(lines))
+        with Path(log).open("a") as file:
+            file.write("--------- beginning of main\n" + "".join(lines))
         return
     partial = results / "partial"
     partial.write_text(document)

@@ -1,6 +1,7 @@
 """``bertmobile-bench adb --apk``: the host's side of docs/device-protocol.md."""
 
 import json
+import re
 import shlex
 import sys
 from pathlib import Path
@@ -63,20 +64,45 @@ def test_the_app_measures_itself_and_is_gone_afterwards(
     assert phone.left == ["app-files"] and list((phone.temporary / "app-files").iterdir()) == []
 
 
-def test_the_log_has_the_result_of_an_app_that_cannot_write_files(
+def test_the_log_has_the_results_of_an_app_that_cannot_write_files(
     devices: Devices,
     bundles: dict[str, Path],
     apk: Path,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    phone = phone_with_app(devices, monkeypatch, f"{START} {{temporary}}/log", running=True)
-    phone.program("logcat", f"cat {shlex.quote(str(phone.temporary))}/log")
-    assert main(["adb", str(bundles["onnx"]), "--apk", str(apk), "--json", *QUICK]) == 0
-    document = json.loads(capfd.readouterr().out)
-    validate(document, "results")
-    (result,) = document["results"]
-    assert len(result["latency"]["seconds"]) == 3 and result["golden"] is None
+    # Like an app, it is not done when it has been started; the log keeps what earlier jobs wrote.
+    phone = phone_with_app(
+        devices, monkeypatch, f"({START} {{temporary}}/log) > {{temporary}}/said 2>&1 &", running=True
+    )
+    monkeypatch.setattr(app, "LOG_SECONDS", 0.5)
+    log = shlex.quote(str(phone.temporary / "log"))
+    phone.program("logcat", f'echo "$*" >> {log}.asked; cat {log}')
+    arguments = ["adb", str(bundles["onnx"]), "--apk", str(apk), "--json", *QUICK]
+    assert main([*arguments, "--lengths", "32,64"]) == 0
+    documents = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
+    (short,), (long,) = (document["results"] for document in documents)
+    assert (short["workload"], long["workload"]) == ("32", "64")
+    for result in (short, long):
+        assert len(result["latency"]["seconds"]) == 3 and result["golden"] is None
+    assert short["latency"]["seconds"] != long["latency"]["seconds"]
+    # What this app has said since it was started, and no more.
+    asked = phone.temporary.joinpath("log.asked").read_text().splitlines()
+    since = re.compile(r"-d -v raw -T \d\d-\d\d \d\d:\d\d:\d\d\.000 -s bertmobile:I")
+    assert asked and all(map(since.fullmatch, asked))
+
+
+def test_the_log_is_left_alone_while_the_app_measures(
+    devices: Devices,
+    bundles: dict[str, Path],
+    apk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    phone = phone_with_app(devices, monkeypatch, f"({START}) > {{temporary}}/said 2>&1 &", running=True)
+    phone.program("logcat", f"touch {shlex.quote(str(phone.temporary))}/log-was-read")
+    assert main(["adb", str(bundles["onnx"]), "--apk", str(apk), *QUICK]) == 0
+    assert phone.left == ["app-files", "said"]
 
 
 def test_a_part_of_a_result_in_the_log_is_none(
