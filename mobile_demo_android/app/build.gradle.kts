@@ -1,3 +1,7 @@
+import com.android.build.api.artifact.SingleArtifact
+import javax.xml.parsers.DocumentBuilderFactory
+import org.w3c.dom.Element
+
 plugins {
     alias(libs.plugins.android.application)
 }
@@ -26,7 +30,7 @@ android {
         release {
             isMinifyEnabled = true
             isShrinkResources = true
-            proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"), "proguard-rules.pro")
+            proguardFiles(getDefaultProguardFile("proguard-android-optimize.txt"))
         }
         // What bertmobile-bench measures: as fast as a release, with src/benchmark in it. Signed with the debug key,
         // so that it can be installed without a key of one's own.
@@ -60,6 +64,42 @@ android {
 kotlin {
     compilerOptions {
         allWarningsAsErrors = true
+    }
+}
+
+/** Passes a manifest on that asks for no permission, whatever libraries bring, and ends the build with any other. */
+abstract class NoPermissions : DefaultTask() {
+    @get:InputFile
+    @get:PathSensitive(PathSensitivity.NONE)
+    abstract val merged: RegularFileProperty
+
+    @get:OutputFile
+    abstract val checked: RegularFileProperty
+
+    @TaskAction
+    fun check() {
+        val file = merged.get().asFile
+        val elements = DocumentBuilderFactory.newInstance().newDocumentBuilder().parse(file).documentElement.childNodes
+        val asked = List(elements.length) { elements.item(it) }
+            .filterIsInstance<Element>()
+            .filter { it.tagName.startsWith("uses-permission") }
+            .map { it.getAttribute("android:name") }
+        if (asked.isNotEmpty()) {
+            throw GradleException(
+                "the app would ask for ${asked.joinToString()}; " +
+                    "take it out in src/main/AndroidManifest.xml, with tools:node=\"remove\"",
+            )
+        }
+        file.copyTo(checked.get().asFile, overwrite = true)
+    }
+}
+
+androidComponents {
+    onVariants { variant ->
+        val check = tasks.register<NoPermissions>("check${variant.name.replaceFirstChar { it.uppercase() }}Permissions")
+        variant.artifacts.use(check)
+            .wiredWithFiles(NoPermissions::merged, NoPermissions::checked)
+            .toTransform(SingleArtifact.MERGED_MANIFEST)
     }
 }
 

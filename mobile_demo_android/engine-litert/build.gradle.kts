@@ -8,6 +8,7 @@ android {
 
     defaultConfig {
         minSdk = libs.versions.minSdk.get().toInt()
+        consumerProguardFiles("consumer-rules.pro")
     }
 
     compileOptions {
@@ -24,5 +25,8 @@ kotlin {
 
 dependencies {
     api(project(":core"))
-    implementation(libs.litert)
+    implementation(libs.litert) {
+        // Delivers models from a store, which nothing here asks for; its manifest has services.
+        exclude(group = "com.google.android.play")
+    }
 }

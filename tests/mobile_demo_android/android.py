@@ -12,7 +12,7 @@ from tests.mobile_demo_android.downloads import Refused, missing, run
 from tests.mobile_demo_android.kotlin import JAVA, PROGRAMS, Toolchain, Workshop
 from tests.mobile_demo_android.libraries import Library
 from tests.mobile_demo_android.manifest import merged
-from tests.mobile_demo_android.modules import APP, APP_BENCHMARK, LITERT_STUBS, PROJECT
+from tests.mobile_demo_android.modules import APP, APP_BENCHMARK, LITERT_MANIFEST, LITERT_STUBS, PROJECT
 from tests.mobile_demo_android.project import AppFacts, read_facts
 from tests.mobile_demo_android.sdk.tools import Sdk, unsupported
 
@@ -72,6 +72,11 @@ class AndroidBuild:
         """The library that ``:engine-ort`` is compiled with."""
         return libraries.onnxruntime()
 
+    @property
+    def library_manifests(self) -> list[Path]:
+        """What libraries bring into the app's manifest."""
+        return [self.onnxruntime.manifest, LITERT_MANIFEST]
+
     @cached_property
     def facts(self) -> AppFacts:
         """What the Gradle files say."""
@@ -97,7 +102,7 @@ class AndroidBuild:
         manifests = [
             path for each in reversed(source_sets) if (path := each / "AndroidManifest.xml").is_file()
         ]
-        manifest.write_bytes(merged(self.facts, build_type, [*manifests, self.onnxruntime.manifest]))
+        manifest.write_bytes(merged(self.facts, build_type, [*manifests, *self.library_manifests]))
         arguments: list[str | Path] = ["--manifest", manifest, "--java", folder / "java"]
         for each in source_sets:
             if (each / "res").is_dir():

@@ -17,7 +17,7 @@ from tests.mobile_demo_android.modules import PROJECT
 
 _ACTIVITY = "org.bertmobile.demo.DemoActivity"
 _BENCHMARK = "org.bertmobile.demo.BenchmarkActivity"
-# Only the shell has it, and who signs the system.
+# The shell has it, the system, and an app that was given it by adb.
 _SHELLS_PERMISSION = "android.permission.DUMP"
 _ANDROID = NAME.removesuffix("name")
 _ELEMENT = re.compile(r"( *)E: (\S+) \(line=\d+\)")

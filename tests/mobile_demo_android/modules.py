@@ -7,6 +7,7 @@ from tests.vectors.write import ROOT
 
 PROJECT = ROOT / "mobile_demo_android"
 STUBS = ROOT / "tests/mobile_demo_android/stubs"
+LITERT_MANIFEST = STUBS / "litert/AndroidManifest.xml"
 
 
 @dataclass(frozen=True)

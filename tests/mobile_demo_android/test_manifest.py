@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 import pytest
 
 from tests.mobile_demo_android.manifest import NAME, merged, requested_permissions
-from tests.mobile_demo_android.modules import PROJECT
+from tests.mobile_demo_android.modules import LITERT_MANIFEST, PROJECT
 from tests.mobile_demo_android.project import AppFacts, read_facts
 
 MAIN = """<manifest xmlns:android="http://schemas.android.com/apk/res/android"
@@ -70,6 +70,14 @@ def test_no_manifest_of_the_project_asks_for_a_permission() -> None:
     found = {path: requested_permissions(path) for path in PROJECT.rglob("AndroidManifest.xml")}
     assert len(found) >= 2
     assert not any(found.values()), found
+
+
+def test_the_app_takes_the_permissions_away_that_litert_asks_for(facts: AppFacts, tmp_path: Path) -> None:
+    assert requested_permissions(LITERT_MANIFEST) != []
+    app = PROJECT / "app/src/main/AndroidManifest.xml"
+    packaged = tmp_path / "packaged.xml"
+    packaged.write_bytes(merged(facts, "release", [app, LITERT_MANIFEST]))
+    assert requested_permissions(packaged) == []
 
 
 def test_the_app_is_for_android_8_and_newer_and_64_bits(facts: AppFacts) -> None:
