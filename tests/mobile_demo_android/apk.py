@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.mobile_demo_android.android import BUILD_TYPES, AndroidBuild, obstacle
 from tests.mobile_demo_android.checks import Outcome, check_apk, check_sources
-from tests.mobile_demo_android.downloads import Refused, Unreachable
+from tests.mobile_demo_android.downloads import reported
 from tests.mobile_demo_android.kotlin import Toolchain
 
 
@@ -21,17 +21,15 @@ def main() -> int:
     if reason := obstacle():
         print(f"skipped: {reason}")
         return 0
+    return reported(lambda: _check(out))
+
+
+def _check(out: Path | None) -> int:
     failed = False
     with tempfile.TemporaryDirectory() as created:
-        try:
-            for outcome in _outcomes(Path(created), out):
-                print(f"{outcome.check:64}{outcome.said}", flush=True)
-                failed |= outcome.failed
-        except Unreachable as reason:
-            print(f"skipped: {reason}")
-        except Refused as reason:
-            print(f"failed: {reason}")
-            failed = True
+        for outcome in _outcomes(Path(created), out):
+            print(f"{outcome.check:64}{outcome.said}", flush=True)
+            failed |= outcome.failed
     return int(failed)
 
 

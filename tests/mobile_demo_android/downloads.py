@@ -111,6 +111,18 @@ def debian(packages: Sequence[str], folder: Path) -> Path:
     return folder / "unpacked"
 
 
+def reported(check: Callable[[], int]) -> int:
+    """The exit code of a command, which says so where what it needs cannot be had or is wrong."""
+    try:
+        return check()
+    except Unreachable as reason:
+        print(f"skipped: {reason}")
+        return 0
+    except Refused as reason:
+        print(f"failed: {reason}")
+        return 1
+
+
 def missing(*programs: str) -> list[str]:
     """Those of the programs that are not installed."""
     return [program for program in programs if shutil.which(program) is None]

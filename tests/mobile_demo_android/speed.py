@@ -20,6 +20,7 @@ from statistics import median
 
 from bertmobile_export.checkpoint.config import read_config
 from bertmobile_export.checkpoint.tokenizer import read_tokenizer
+from tests.mobile_demo_android.downloads import reported
 from tests.mobile_demo_android.kotlin import Toolchain, Workshop
 from tests.mobile_demo_android.modules import CORE
 
@@ -38,6 +39,11 @@ def texts() -> list[str]:
 
 def main() -> int:
     """Measure and print."""
+    return reported(_measure)
+
+
+def _measure() -> int:
+    toolchain = Toolchain.fetch()
     os.environ["RAYON_NUM_THREADS"] = "1"  # before the library is used
     from tokenizers import Tokenizer
 
@@ -51,7 +57,7 @@ def main() -> int:
         (folder / "vocab.txt").write_bytes(files.vocab_txt)
         (folder / "rules.json").write_text(json.dumps(asdict(files.spec)), "utf-8")
         (folder / "texts").write_text("".join(json.dumps(text) + "\n" for text in sentences), "utf-8")
-        command = Workshop(Toolchain.fetch(), folder).command(
+        command = Workshop(toolchain, folder).command(
             CORE, "org.bertmobile.core.SpeedKt", folder, folder / "texts", str(WARM_UP), str(ROUNDS)
         )
         command.insert(1, "-XX:+UseSerialGC")  # no threads but one for the collector of garbage either

