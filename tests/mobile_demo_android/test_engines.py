@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,25 @@ def test_a_model_that_memory_is_too_small_for_is_an_error_in_words_and_the_proce
     ]
 
 
+@pytest.mark.slow
+def test_a_model_whose_inputs_find_no_memory_is_closed(engines: Engines, bundles: Path) -> None:
+    # Its file stays mapped as long as its session is open.
+    mapped = bundles / "feature-extraction-int8-ort.onnx"
+    said, _ = _opened(engines, mapped, more=("-XX:MaxDirectMemorySize=16",))
+    assert said == "EngineException: no memory to load model.ort; close other apps, or export a smaller model"
+
+
+@pytest.mark.slow
+def test_an_app_without_onnx_runtimes_library_says_why(engines: Engines, bundles: Path) -> None:
+    # The last one wins.
+    without = replace(
+        engines, options=(*engines.options, "-Donnxruntime.native.onnxruntime.path=/nowhere/it.so")
+    )
+    said, _ = _opened(without, bundles / "feature-extraction-int8.onnx")
+    assert said.startswith("EngineException: this app has no ONNX Runtime for this processor (")
+    assert "/nowhere/it.so" in said and "null" not in said
+
+
 def test_the_java_apis_library_is_put_to_the_installed_onnx_runtime_or_refused() -> None:
     # The hashes of these two versions, as linkers write them.
     library = b"libonnxruntime.so.1.17.0\0VERS_1.17.0\0" + bytes.fromhex("80ef7b02") + b"1.17.0\0"
@@ -108,10 +128,16 @@ def test_the_java_apis_library_is_put_to_the_installed_onnx_runtime_or_refused()
             adapted(other, installed)
 
 
-def _opened(engines: Engines, *bundles: Path, limit: int | None = None) -> list[str]:
-    """What a process says of each bundle when it has so many bytes of addresses, and its most in KiB."""
+def _opened(
+    engines: Engines, *bundles: Path, limit: int | None = None, more: tuple[str, ...] = ()
+) -> list[str]:
+    """What a process says of each bundle when it has so many bytes of addresses, and its most in KiB.
+
+    Args:
+        more: options of the JVM.
+    """
     # Little that grows by itself, so that the model's share is what decides.
-    options = ("-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m")
+    options = (*more, "-XX:+UseSerialGC", "-XX:ReservedCodeCacheSize=32m", "-XX:CompressedClassSpaceSize=32m")
     command = engines.command("org.bertmobile.engine.NoMemoryKt", *bundles, options=options)
     limited = ["prlimit", f"--as={limit}"] if limit else []
     # An arena for each thread would take many addresses, and now more of them, now fewer.

@@ -238,7 +238,7 @@ class OnnxRuntimeTest : Lives("feature-extraction-int8.onnx") {
 /** An `.ort` file, which is mapped into memory. */
 class OrtFormatTest : Lives("feature-extraction-int8-ort.onnx") {
     @Test
-    fun `the model file is mapped, not copied`() = opened(bundle) {
+    fun `the model file is mapped into memory`() = opened(bundle) {
         val path = bundleModel(bundle.folder).canonicalPath
         assertTrue(File("/proc/self/maps").readLines().any { it.endsWith(path) }, "$path is not mapped")
     }

@@ -4,6 +4,8 @@ import java.io.File
 import org.bertmobile.core.BertMobileException
 import org.bertmobile.core.Bundle
 
+private fun maps() = File("/proc/self/maps").readLines()
+
 /**
  * Opens bundles one after the other, and says of each what became of it; the last line is the most memory, in KiB of
  * addresses, that the process ever had.
@@ -16,6 +18,7 @@ fun main(arguments: Array<String>) {
             "${failure.javaClass.simpleName}: ${failure.message}"
         }
         println(said)
+        check(maps().none { folder in it }) { "$folder is still in memory" }
     }
     println(File("/proc/self/status").readLines().first { it.startsWith("VmPeak") }.filter { it in '0'..'9' })
 }

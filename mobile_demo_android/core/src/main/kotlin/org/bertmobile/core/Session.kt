@@ -60,7 +60,7 @@ class SessionEngine(
                     "not ${inputs.keys.sorted().joinToString()}; give what its tokenization makes",
             )
         }
-        val length = inputs.getValue(names.first()).shape.last()
+        val length = inputs.getValue(names.first()).shape.lastOrNull() ?: 0
         if (if (manifest.dynamic) length !in 1..manifest.lengths.last() else length !in manifest.lengths) {
             val known =
                 if (manifest.dynamic) "from 1 to ${manifest.lengths.last()}" else manifest.lengths.joinToString()

@@ -41,6 +41,8 @@ class SessionEngineTest {
         refused("has no bucket of 9 tokens, only 8, 16") { run(inputs(9)) }
         refused("has no bucket of 17 tokens, only from 1 to 16", dynamic = true) { run(inputs(17)) }
         refused("has no bucket of 0 tokens", dynamic = true) { run(inputs(0)) }
+        val number = IntTensor(intArrayOf(), IntArray(1))
+        refused("has no bucket of 0 tokens") { run(inputs(8).mapValues { number }) }
     }
 
     @Test

@@ -45,7 +45,7 @@ private class Compiled(private val environment: Environment, private val model: 
                 inputs.associateWith { model.createInputBuffer(it, name).also(made::add) },
                 outputs.associateWith { model.createOutputBuffer(it, name).also(made::add) },
             )
-        } catch (failure: LiteRtException) {
+        } catch (failure: Throwable) {
             made.forEach(TensorBuffer::close)
             throw failure
         }
@@ -81,5 +81,10 @@ private fun Accelerator.inLiteRt(): LiteRtAccelerator = when (this) {
 private inline fun <T> failing(action: () -> T): T = try {
     action()
 } catch (failure: LiteRtException) {
+    throw LibraryException(failure.message.orEmpty(), failure)
+} catch (failure: IllegalStateException) {
+    // The library's own checks, of handles and of codes that it does not know.
+    throw LibraryException(failure.message.orEmpty(), failure)
+} catch (failure: IllegalArgumentException) {
     throw LibraryException(failure.message.orEmpty(), failure)
 }

@@ -48,16 +48,21 @@ object OnnxRuntime {
             // The releases that this project uses have nothing to send; a later one may.
             .apply { setTelemetry(false) }
     } catch (failure: LinkageError) {
+        // A class that cannot be initialised says nothing, but the last of its causes does.
+        val cause = generateSequence<Throwable>(failure) { it.cause }.last()
         throw EngineException(
-            "this app has no ONNX Runtime for this processor (${failure.message}); " +
+            "this app has no ONNX Runtime for this processor (${cause.message}); " +
                 "use a device with arm64-v8a or x86_64, or add its library to the app",
             failure,
         )
+    } catch (failure: OrtException) {
+        throw EngineException("ONNX Runtime cannot start: ${failure.reason}; start the app again", failure)
     }
 
     private fun load(environment: OrtEnvironment, bundle: Bundle, threads: Int): OrtModel {
         val file = bundle.model
         val options = OrtSession.SessionOptions()
+        var session: OrtSession? = null
         try {
             options.setIntraOpNumThreads(threads)
             options.setInterOpNumThreads(1)
@@ -65,9 +70,12 @@ object OnnxRuntime {
             // An .ort file is mapped into memory, and its weights are read where they lie; no other file heeds this.
             options.addConfigEntry("session.use_memory_mapped_ort_model", "1")
             options.addConfigEntry("session.use_ort_model_bytes_for_initializers", "1")
-            return OrtModel(environment, options, environment.createSession(file.path, options), bundle.manifest)
-        } catch (failure: OrtException) {
+            session = environment.createSession(file.path, options)
+            return OrtModel(environment, options, session, bundle.manifest)
+        } catch (failure: Throwable) {
+            session?.close()
             options.close()
+            if (failure !is OrtException) throw failure
             if (failure.isOutOfMemory) throw OutOfMemoryError(failure.reason)
             throw BundleException(
                 "ONNX Runtime cannot load ${file.name}: ${failure.reason}; export the bundle again",
