@@ -14,6 +14,7 @@ from tests.mobile_demo_android.libraries import Library
 from tests.mobile_demo_android.manifest import merged
 from tests.mobile_demo_android.modules import APP, APP_BENCHMARK, LITERT_MANIFEST, LITERT_STUBS, PROJECT
 from tests.mobile_demo_android.project import AppFacts, read_facts
+from tests.mobile_demo_android.sdk.attributes import without_attribute
 from tests.mobile_demo_android.sdk.tools import Sdk, unsupported
 
 BUILD_TYPES = {"release": APP, "benchmark": APP_BENCHMARK}
@@ -184,9 +185,10 @@ def _add(packed: ZipFile, name: str, path: Path, compression: int) -> None:
 def _zipped(folder: Path, archive: Path) -> Path:
     with ZipFile(archive, "w") as packed:
         for path in sorted(_files(folder)):
-            # This D8 is older than sealed classes, which mean something to compilers only: the list of heirs
-            # becomes an attribute that nobody knows.
-            written = path.read_bytes().replace(b"PermittedSubclasses", b"PermittedSubclass--")
+            written = path.read_bytes()
+            if path.suffix == ".class":
+                # This D8 is older than sealed classes, which mean something to compilers only.
+                written = without_attribute(written, "PermittedSubclasses")
             packed.writestr(str(path.relative_to(folder)), written)
     return archive
 
