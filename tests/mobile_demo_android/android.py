@@ -43,9 +43,14 @@ class Linked:
 class AndroidBuild:
     """Builds into a folder; what it needs is fetched when it is needed, and each part is made once."""
 
-    def __init__(self, toolchain: Toolchain, folder: Path) -> None:
+    def __init__(self, toolchain: Toolchain, folder: Path, assets: Path | None = None) -> None:
+        """
+        Args:
+            assets: are packaged beside those of the project.
+        """
         self._toolchain = toolchain
         self._folder = folder
+        self._assets = [assets] if assets else []
         self.resources = cache(self._resources)
         self.apk = cache(self._apk)
 
@@ -111,8 +116,9 @@ class AndroidBuild:
                 self._run(self.sdk.tools.aapt2, "compile", "--dir", each / "res", "-o", compiled)
                 # What comes later wins.
                 arguments += ["-R", compiled]
-            if (each / "assets").is_dir():
-                arguments += ["-A", each / "assets"]
+        for assets in [*(each / "assets" for each in source_sets), *self._assets]:
+            if assets.is_dir():
+                arguments += ["-A", assets]
         for each_suffix in self.facts.no_compress:
             arguments += ["-0", each_suffix]
         if build_type != "release":

@@ -1,14 +1,17 @@
 """The app compiles against Android's API, and its APKs are what a phone and the store expect."""
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from zipfile import ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 
-from tests.mobile_demo_android.android import BUILD_TYPES, AndroidBuild
+from tests.mobile_demo_android.android import BUILD_TYPES, AndroidBuild, obstacle
 from tests.mobile_demo_android.checks import Outcome, check_apk, check_sources
+from tests.mobile_demo_android.conftest import fetched
+from tests.mobile_demo_android.kotlin import Toolchain
 
 pytestmark = pytest.mark.slow
 
@@ -39,6 +42,21 @@ def test_the_apk_is_whole_signed_aligned_and_asks_for_nothing(
     )
     assert len(found) > 5
     assert [each for each in found if each.said != "passed"] == []
+
+
+def test_models_are_stored_in_the_apk_as_they_are(toolchain: Toolchain, tmp_path: Path) -> None:
+    if (reason := obstacle()) and not os.environ.get("CI"):
+        pytest.skip(reason)
+    folder = tmp_path / "assets/bundles/one"
+    folder.mkdir(parents=True)
+    for name in ("model.tflite", "model.onnx", "model.ort", "vocab.txt"):
+        (folder / name).write_bytes(bytes(10_000))
+    build = AndroidBuild(toolchain, tmp_path / "build", tmp_path / "assets")
+    with ZipFile(fetched(lambda: build.resources("release")).apk) as packed:
+        found = {Path(entry.filename).name: entry.compress_type for entry in packed.infolist()}
+    models = [path.name for path in folder.glob("model.*")]
+    assert found["vocab.txt"] == ZIP_DEFLATED
+    assert [found[name] for name in models] == [ZIP_STORED] * 3
 
 
 def test_the_checks_tell_the_build_types_apart(
