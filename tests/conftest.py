@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,24 @@ LONGEST = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+# A line for whoever reads the run.
+Announce = Callable[[str], None]
+_ANNOUNCED = "announced"
+
+
+@pytest.fixture
+def announce(record_property: Callable[[str, object], None]) -> Announce:
+    """Prints at the end of the run: what a process of several prints itself, nobody sees."""
+    return lambda line: record_property(_ANNOUNCED, line)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    for report in terminalreporter.getreports("passed") + terminalreporter.getreports("failed"):
+        for name, line in report.user_properties:
+            if name == _ANNOUNCED and report.when == "call":
+                terminalreporter.write_line(line)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,6 +8,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile
 
 import pytest
 
+from tests.conftest import Announce
 from tests.mobile_demo_android.android import BUILD_TYPES, AndroidBuild, obstacle
 from tests.mobile_demo_android.checks import Outcome, check_apk, check_sources
 from tests.mobile_demo_android.conftest import fetched
@@ -16,29 +17,26 @@ from tests.mobile_demo_android.kotlin import Toolchain
 pytestmark = pytest.mark.slow
 
 
-def _reported(outcomes: Iterator[Outcome], about: str, capsys: pytest.CaptureFixture[str]) -> list[Outcome]:
+def _reported(outcomes: Iterator[Outcome], about: str, announce: Announce) -> list[Outcome]:
     found = list(outcomes)
-    with capsys.disabled():
-        print(f"\n{about}")
-        for each in found:
-            print(f"  {each.check}: {each.said}")
+    announce("\n  ".join([about, *(f"{each.check}: {each.said}" for each in found)]))
     return found
 
 
 def test_the_sources_use_only_what_every_supported_android_has(
-    android: AndroidBuild, capsys: pytest.CaptureFixture[str]
+    android: AndroidBuild, announce: Announce
 ) -> None:
-    found = _reported(check_sources(android), "sources of the app", capsys)
+    found = _reported(check_sources(android), "sources of the app", announce)
     assert [each for each in found if each.said != "passed"] == []
 
 
 @pytest.mark.parametrize("build_type", BUILD_TYPES)
 def test_the_apk_is_whole_signed_aligned_and_asks_for_nothing(
-    android: AndroidBuild, build_type: str, capsys: pytest.CaptureFixture[str]
+    android: AndroidBuild, build_type: str, announce: Announce
 ) -> None:
     apk = android.apk(build_type)
     found = _reported(
-        check_apk(android, build_type), f"{apk.name}, {apk.stat().st_size / 1e6:.1f} MB", capsys
+        check_apk(android, build_type), f"{apk.name}, {apk.stat().st_size / 1e6:.1f} MB", announce
     )
     assert len(found) > 5
     assert [each for each in found if each.said != "passed"] == []

@@ -21,6 +21,7 @@ from bertmobile_bench.device.cases import Sample, read_cases, write_cases
 from tests.benchmarks.device.conftest import Devices, bundles, devices, server  # noqa: F401
 from tests.benchmarks.device.fake_device import TEMPORARY, FakeDevice
 from tests.benchmarks.device.test_app_runner import QUICK, phone_with_app
+from tests.conftest import Announce
 from tests.exports import Exports
 from tests.mobile_demo_android.engines import Engines
 from tests.mobile_demo_android.modules import APP_LOGIC, APP_ON_JVM, PROJECT
@@ -63,11 +64,10 @@ def apk(tmp_path: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_logic_of_the_app_compiles_without_android_and_passes_its_tests(
-    engines: Engines, capsys: pytest.CaptureFixture[str]
+    engines: Engines, announce: Announce
 ) -> None:
     totals = engines.workshop.test(APP_ON_JVM, options=engines.options)
-    with capsys.disabled():
-        print(f"\n:app: {totals}")
+    announce(f":app: {totals}")
     assert totals.failed == 0, totals.said
     assert totals.passed > 90
 

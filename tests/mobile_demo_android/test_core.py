@@ -7,6 +7,7 @@ from random import SystemRandom
 
 import pytest
 
+from tests.conftest import Announce
 from tests.mobile_demo_android.answers import differences, every_code_point, generated
 from tests.mobile_demo_android.kotlin import Workshop
 from tests.mobile_demo_android.modules import CORE, PROJECT
@@ -24,12 +25,9 @@ PLATFORM = re.compile(
 
 
 @pytest.mark.slow
-def test_core_compiles_without_warnings_and_passes_its_tests(
-    workshop: Workshop, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_core_compiles_without_warnings_and_passes_its_tests(workshop: Workshop, announce: Announce) -> None:
     totals = workshop.test(CORE)
-    with capsys.disabled():
-        print(f"\n:core: {totals}")
+    announce(f":core: {totals}")
     assert totals.failed == 0, totals.said
     # As many as there are vectors, at least: none was left out.
     assert totals.passed > 2_500
@@ -37,11 +35,8 @@ def test_core_compiles_without_warnings_and_passes_its_tests(
 
 @pytest.mark.slow
 @pytest.mark.timeout(7200)
-def test_generated_texts_become_the_tokens_of_hugging_face(
-    workshop: Workshop, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with capsys.disabled():
-        print(f"\n{TEXTS} generated texts, BERTMOBILE_SEED={SEED}")
+def test_generated_texts_become_the_tokens_of_hugging_face(workshop: Workshop, announce: Announce) -> None:
+    announce(f"{TEXTS} generated texts, BERTMOBILE_SEED={SEED}")
     found = list(differences(workshop, islice(generated(SEED), TEXTS)))
     assert not found, f"{len(found)} of {TEXTS} texts differ, such as {found[:5]!r}"
 

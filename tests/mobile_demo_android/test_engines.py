@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import bertmobile
+from tests.conftest import Announce
 from tests.exports import Exports
 from tests.mobile_demo_android.downloads import Refused, run
 from tests.mobile_demo_android.engines import Engines, adapted
@@ -71,11 +72,10 @@ def _cases(model: bertmobile.Model) -> Iterator[dict[str, Any]]:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::bertmobile.TruncationWarning")
 def test_both_engines_answer_as_python_does_and_live_as_an_app_needs_it(
-    engines: Engines, bundles: Path, capsys: pytest.CaptureFixture[str]
+    engines: Engines, bundles: Path, announce: Announce
 ) -> None:
     totals = engines.test(bundles)
-    with capsys.disabled():
-        print(f"\nengines: {totals}")
+    announce(f"engines: {totals}")
     assert totals.failed == 0, totals.said
     # Cases, golden answers and facts of each bundle, and the tests of the engines' lives.
     assert totals.passed > 90
