@@ -114,7 +114,8 @@ def prepare(
 
     Returns:
         The network, whose weights are what its codes stand for (in float32 where formats are still to be
-        chosen), and the texts as its inputs (an empty list where nothing is calibrated).
+        chosen), and the texts as its inputs, without the single sentences that only rounding reads: each
+        [1, longest bucket] int64 by name (an empty list where nothing is calibrated).
     """
     from tokenizers import Tokenizer
 
@@ -126,17 +127,17 @@ def prepare(
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     network = build_network(plan.config, plan.task, checkpoint.network_state, full_logits=plan.full_logits)
     samples: list[dict[str, NDArray[np.int64]]] = []
-    words: list[dict[str, NDArray[np.int64]]] = []
+    sentences: list[dict[str, NDArray[np.int64]]] = []
     if calibration is not None and calibrates(plan, target):
         inputs = partial(calibration_inputs, plan, checkpoint.tokenizer.spec, tokenizer)
-        samples, words = list(inputs(calibration.samples)), list(inputs(calibration.words))
+        samples, sentences = list(inputs(calibration.samples)), list(inputs(calibration.sentences))
         activations = target.quantized_activations(narrowed(plan, target))
         if activations is not None:
             equalise(network, samples, activations)
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
         return network, samples
-    affine, known = target.affine(plan), word_ids(tokenizer)
-    quantize_weights(network, plan.recipe, [*samples, *words], affine=affine, words=known)
+    affine, words = target.affine(plan), word_ids(tokenizer)
+    quantize_weights(network, plan.recipe, [*samples, *sentences], affine=affine, words=words)
     return network, samples
 
 

@@ -144,8 +144,8 @@ def test_single_sentences_hold_many_more_words_than_the_documents() -> None:
 
 @pytest.mark.parametrize("task", ["fill-mask", "question-answering", "feature-extraction"])
 def test_only_calibration_has_single_sentences_and_they_suit_the_task(task: str) -> None:
-    assert texts(task, (32, 64)).words == ()
-    found = texts(task, (32, 64), "calibration").words
+    assert texts(task, (32, 64)).sentences == ()
+    found = texts(task, (32, 64), "calibration").sentences
     assert len(found) > 1_000
     assert all((sample.pair is not None) == (task == "question-answering") for sample in found)
     assert all((MASK in sample.text) == (task == "fill-mask") for sample in found)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,13 +13,12 @@ from numpy.typing import NDArray
 from bertmobile import Model, load
 from bertmobile_bench.figures.common import Bench, Figure, latency_ratio, sentences
 from bertmobile_export import bundle as bundles
+from bertmobile_export.budget.fit import narrowed
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
 from bertmobile_export.export import Request, make_plan
-from bertmobile_export.model_file import prepare, write_model
-from bertmobile_export.network import build_network
+from bertmobile_export.model_file import write_model
 from bertmobile_export.parity.reference import load_reference
 from bertmobile_export.plan import Plan
-from bertmobile_export.quantization import quantize_weights
 from bertmobile_export.recipes import Recipe, read_recipe, with_effort, within
 from bertmobile_export.targets import Target
 from bertmobile_export.texts import builtin_texts
@@ -89,6 +88,19 @@ def quality(bench: Bench) -> Iterator[Figure]:
             )
 
 
+class _Unequalised:
+    """A target that says that it quantizes no activations, so that the network stays as it is."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._target, name)
+
+    def quantized_activations(self, plan: Plan) -> None:
+        return None
+
+
 def _reference(bench: Bench, texts: list[str]) -> NDArray[np.float32]:
     """PyTorch's vectors, [sentences, hidden]."""
     checkpoint = load_checkpoint(str(bench.minilm))
@@ -107,8 +119,7 @@ def _planned(bench: Bench, checkpoint: Checkpoint, case: Case) -> tuple[Plan, Ta
 
 def _equalises(bench: Bench, checkpoint: Checkpoint, case: Case) -> bool:
     plan, writer = _planned(bench, checkpoint, case)
-    # With a limit, formats are chosen for the equalised network.
-    return plan.recipe.budget is None and writer.quantized_activations(plan) is not None
+    return writer.quantized_activations(narrowed(plan, writer)) is not None
 
 
 def _write(bench: Bench, checkpoint: Checkpoint, case: Case, *, equalised: bool) -> Path:
@@ -122,13 +133,9 @@ def _write(bench: Bench, checkpoint: Checkpoint, case: Case, *, equalised: bool)
     texts = builtin_texts(
         "calibration", plan.task, tokenizer, plan.lengths, mask_token="[MASK]", mask_slots=None
     )
-    if equalised:
-        plan, _ = write_model(plan, writer, checkpoint, texts, folder)
-    else:
-        _, samples = prepare(plan, writer, checkpoint, texts)
-        network = build_network(plan.config, plan.task, checkpoint.network_state)
-        quantize_weights(network, plan.recipe, samples, affine=writer.affine(plan))
-        writer.write(plan, network, samples, folder / writer.model_file(plan), checkpoint.tokenizer)
+    if not equalised:
+        writer = cast(Target, _Unequalised(writer))
+    plan, _ = write_model(plan, writer, checkpoint, texts, folder)
     manifest = bundles.draft_manifest(plan, checkpoint, writer)
     bundles.write_source_files(folder, checkpoint, manifest)
     bundles.write_manifest(folder, manifest)

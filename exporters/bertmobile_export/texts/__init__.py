@@ -45,7 +45,7 @@ class TextSet:
 
     samples: tuple[Sample, ...]
     source: Literal["builtin", "file"]
-    words: tuple[Sample, ...] = ()
+    sentences: tuple[Sample, ...] = ()
     """More samples, for the rounding of weights: it needs many words, where ranges need all lengths."""
 
     @property
