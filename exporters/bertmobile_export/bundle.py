@@ -49,6 +49,11 @@ def staging(path: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def unfinished(path: Path) -> Path:
+    """Where the results of a long export are kept until its bundle is at ``path``."""
+    return path.with_name(f".{path.name}.unfinished")
+
+
 def install(folder: Path, path: Path) -> None:
     """Move a finished folder to its place, in the stead of what is there."""
     if path.exists():

@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -180,7 +181,7 @@ def export_all(
         for each, path in zip(requests, paths, strict=True):
             folder = stack.enter_context(bundles.staging(path))
             progress(f"Converting to {each.target}", 0, 1)
-            drafts.append(_convert(each, checkpoint, folder, progress))
+            drafts.append(_convert(each, checkpoint, folder, bundles.unfinished(path), progress))
         folder, config, task = checkpoint.location.folder, checkpoint.config, checkpoint.task
         del checkpoint
         _release_memory()
@@ -205,6 +206,8 @@ def export_all(
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
         for draft, result in zip(drafts, results, strict=True):
             bundles.install(draft.folder, result.bundle)
+        for path in paths:
+            shutil.rmtree(bundles.unfinished(path), ignore_errors=True)
     return [_placed(*each) for each in zip(results, drafts, places, strict=True)], agreed
 
 
@@ -248,7 +251,9 @@ class _Draft:
     """Of a recipe with a budget."""
 
 
-def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress: Progress) -> _Draft:
+def _convert(
+    request: Request, checkpoint: "Checkpoint", folder: Path, kept: Path, progress: Progress
+) -> _Draft:
     from tokenizers import Tokenizer
 
     from bertmobile_export import bundle as bundles
@@ -282,8 +287,8 @@ def _convert(request: Request, checkpoint: "Checkpoint", folder: Path, progress:
         return _Draft(folder, chosen, manifest, texts("parity"), inspected, seconds, found)
 
     if budget is None or budget.min_cosine is None:
-        return finished(*write_model(plan, target, checkpoint, calibration, folder, progress))
-    return _smallest(plan, target, checkpoint, calibration, folder, progress, finished)
+        return finished(*write_model(plan, target, checkpoint, calibration, folder, kept, progress))
+    return _smallest(plan, target, checkpoint, calibration, folder, kept, progress, finished)
 
 
 def _smallest(
@@ -292,6 +297,7 @@ def _smallest(
     checkpoint: "Checkpoint",
     calibration: "TextSet | None",
     folder: Path,
+    kept: Path,
     progress: Progress,
     finished: "Callable[[Plan, Survey], _Draft]",
 ) -> _Draft:
@@ -310,7 +316,7 @@ def _smallest(
     allowed = 2 * wanted
     for _ in range(ATTEMPTS):
         chosen = fit_loss(plan, found, allowed)
-        write_model(chosen, target, checkpoint, calibration, folder, progress)
+        write_model(chosen, target, checkpoint, calibration, folder, kept, progress)
         draft = finished(chosen, found)
         lost = 1 - (_judge(draft, reference, progress)[0].worst("cosine_mean") or 0.0)
         if lost <= wanted:

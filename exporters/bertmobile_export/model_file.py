@@ -31,6 +31,7 @@ def write_model(
     checkpoint: "Checkpoint",
     calibration: "TextSet | None",
     folder: Path,
+    kept: Path | None = None,
     progress: Progress = lambda stage, done, total: None,
 ) -> "tuple[Plan, Survey | None]":
     """Write the model file or package; with a budget, in the formats that lose least within it.
@@ -41,6 +42,7 @@ def write_model(
         checkpoint: the source model.
         calibration: see :func:`prepare`.
         folder: where to write.
+        kept: see :func:`prepare`.
         progress: called now and then.
 
     Returns:
@@ -51,16 +53,20 @@ def write_model(
     """
     from bertmobile_export import bundle as bundles
 
+    def rounded(plan: Plan) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
+        network, samples = prepare(plan, target, checkpoint, calibration, kept, progress)
+        progress(f"Converting to {target.name}", 0, 1)
+        return network, samples
+
     path, most = folder / target.model_file(plan), limit(plan)
     if most is None:  # formats are known
-        network, samples = prepare(plan, target, checkpoint, calibration)
+        network, samples = rounded(plan)
         target.write(plan, network, samples, path, checkpoint.tokenizer)
         return plan, None
     found = survey_formats(plan, target, checkpoint, calibration, progress)
     for reserve in RESERVES:
         chosen = fit(plan, found, reserve)
-        progress(f"Converting to {target.name}", 0, 1)
-        network, samples = prepare(chosen, target, checkpoint, calibration)
+        network, samples = rounded(chosen)
         target.write(chosen, network, samples, path, checkpoint.tokenizer)
         if bundles.stored_bytes(path) <= most:
             return chosen, found
@@ -102,7 +108,12 @@ def survey_formats(
 
 
 def prepare(
-    plan: Plan, target: Target, checkpoint: "Checkpoint", calibration: "TextSet | None"
+    plan: Plan,
+    target: Target,
+    checkpoint: "Checkpoint",
+    calibration: "TextSet | None",
+    kept: Path | None = None,
+    progress: Progress = lambda stage, done, total: None,
 ) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
     """The network as the recipe wants it, and its calibration inputs.
 
@@ -111,6 +122,8 @@ def prepare(
         target: for whom.
         checkpoint: the source model.
         calibration: texts; may be None, and is not read, where nothing is calibrated.
+        kept: a folder for what a rounding of high effort has finished; one that was stopped goes on there.
+        progress: called now and then.
 
     Returns:
         The network, whose weights are what its codes stand for (in float32 where formats are still to be
@@ -137,7 +150,15 @@ def prepare(
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
         return network, samples
     affine, words = target.affine(plan), word_ids(tokenizer)
-    quantize_weights(network, plan.recipe, [*samples, *sentences], affine=affine, words=words)
+    quantize_weights(
+        network,
+        plan.recipe,
+        [*samples, *sentences],
+        affine=affine,
+        words=words,
+        kept=kept,
+        progress=lambda done, total: progress("Rounding weights", done, total),
+    )
     return network, samples
 
 

@@ -18,6 +18,7 @@ MASKED_SCORE = -100.0
 
 # The linear layers of a layer in the order in which they run, those that read the same states together.
 LINEARS_BY_INPUT = (("query", "key", "value"), ("attention_output",), ("intermediate",), ("output",))
+PARTS = tuple(part for linears in LINEARS_BY_INPUT for part in linears)
 
 # The buffers of a layer that equalise() may set.
 SCALES = (

@@ -56,11 +56,14 @@ class Grid(ABC):
         """
 
     @abstractmethod
-    def codes(self, first: int, weight: Tensor) -> Tensor:
-        """The codes of ``weight`` [rows, n] at the columns from ``first`` on, all in one block."""
+    def codes(self, first: int | Tensor, weight: Tensor) -> Tensor:
+        """The codes of ``weight`` [rows, n] at the columns from ``first`` on, all in one block.
+
+        ``first`` is the same for all rows, or int64 [rows].
+        """
 
     @abstractmethod
-    def values(self, first: int, codes: Tensor) -> Tensor:
+    def values(self, first: int | Tensor, codes: Tensor) -> Tensor:
         """What ``codes`` [rows, n] stand for there."""
 
     def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
@@ -129,17 +132,19 @@ class UniformGrid(Grid):
             return torch.where(scale > 0, scale.clamp(SMALLEST_SCALE, 2.0**15), 1.0)
         return torch.where(scale > 0, scale, 1.0)
 
-    def _scale(self, first: int) -> Tensor:
+    def _scale(self, first: int | Tensor) -> Tensor:
+        if isinstance(first, Tensor):
+            return self.scales.gather(1, (first // self.width).unsqueeze(1))
         return self.scales[:, first // self.width].unsqueeze(1)
 
-    def codes(self, first: int, weight: Tensor) -> Tensor:
+    def codes(self, first: int | Tensor, weight: Tensor) -> Tensor:
         codes = (weight / self._scale(first)).round_().clamp_(self._low, self._high)
         places = self._pinned - first
         inside = self._pins & (places >= 0) & (places < codes.shape[1])
         codes[inside, places[inside]] = self._pinned_codes[inside]
         return codes
 
-    def values(self, first: int, codes: Tensor) -> Tensor:
+    def values(self, first: int | Tensor, codes: Tensor) -> Tensor:
         return codes * self._scale(first)
 
     def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
@@ -211,10 +216,10 @@ class AffineGrid(Grid):
         self._scales = torch.where(scale > 0, scale, 1.0).unsqueeze(1)
         self._zeros = (torch.round(-low.unsqueeze(1) / self._scales) - 128).clamp(-128, 127)
 
-    def codes(self, first: int, weight: Tensor) -> Tensor:
+    def codes(self, first: int | Tensor, weight: Tensor) -> Tensor:
         return ((weight / self._scales).round_() + self._zeros).clamp_(-128, 127)
 
-    def values(self, first: int, codes: Tensor) -> Tensor:
+    def values(self, first: int | Tensor, codes: Tensor) -> Tensor:
         return (codes - self._zeros) * self._scales
 
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
@@ -251,11 +256,11 @@ class PaletteGrid(Grid):
             palette = palette.sort(dim=1).values
         return palette
 
-    def codes(self, first: int, weight: Tensor) -> Tensor:
+    def codes(self, first: int | Tensor, weight: Tensor) -> Tensor:
         values = (weight / self._scales).reshape(self._groups, -1)
         return _nearest(self._palettes, values).reshape(weight.shape)
 
-    def values(self, first: int, codes: Tensor) -> Tensor:
+    def values(self, first: int | Tensor, codes: Tensor) -> Tensor:
         values = self._palettes.gather(1, codes.reshape(self._groups, -1).long()).reshape(codes.shape)
         return values * self._scales
 

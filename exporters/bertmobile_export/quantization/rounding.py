@@ -13,6 +13,8 @@ DAMPING = 0.1
 _BATCH = 128
 # Of coordinate descent; later ones win less than 1 % of the error.
 SWEEPS = 3
+# As DAMPING, for outputs: less was measured to be worse as often as better.
+OUTPUTS_DAMPING = 0.5
 
 
 def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedMatrix:
@@ -31,7 +33,7 @@ def round_to_nearest(weight: Tensor, grid: Grid) -> QuantizedMatrix:
 
 
 def round_compensated(
-    weight: Tensor, moments: Tensor, grid: Grid, *, sweeps: int = SWEEPS
+    weight: Tensor, moments: Tensor, grid: Grid, *, outputs: Tensor | None = None, sweeps: int = SWEEPS
 ) -> QuantizedMatrix:
     """Round column by column; the columns that are left make up for the error so far.
 
@@ -40,10 +42,16 @@ def round_compensated(
     each weight is rounded again, given all others, and each scale fitted again to its codes, a few times over
     (coordinate descent, as in QuantEase, Behdin et al., 2023, https://arxiv.org/abs/2309.01885).
 
+    With ``outputs``, errors of different rows make up for each other, too: what is lost is then measured
+    behind all layers that follow (adaptive rounding as in YAQA, Tseng et al., 2025,
+    https://arxiv.org/abs/2505.22988, here by coordinate descent).
+
     Args:
         weight: float32 [rows, columns].
         moments: float32 [columns, columns], the sum of the inputs' outer products.
         grid: its levels, not fitted yet.
+        outputs: float32 [rows, rows], how much a product of two outputs' errors counts; each by itself, and
+            all alike, when None.
         sweeps: of coordinate descent.
     """
     exact, weight, columns = weight, weight.clone(), weight.shape[1]
@@ -72,14 +80,46 @@ def round_compensated(
         weight[:, stop:] -= errors @ inverse[start:stop, stop:]
     for _ in range(sweeps):
         _round_again(exact, moments.float(), grid, codes)
+    if outputs is not None:
+        _round_across(exact, moments.float(), damped(outputs, OUTPUTS_DAMPING), grid, codes, sweeps)
     return grid.matrix(codes)
+
+
+def _round_across(
+    weight: Tensor, moments: Tensor, outputs: Tensor, grid: Grid, codes: Tensor, sweeps: int
+) -> None:
+    """Coordinate descent in ``codes`` on the error of all rows together, with the scales as they are.
+
+    Scales of rows that move together go too far when each is fitted as if it were alone. A step takes one
+    weight of each row, no two of them in one column where there are as many columns: what one of them changes
+    for another is then the product of two small numbers.
+    """
+    rows, columns = weight.shape
+    values = _values(grid, codes)
+    slope = outputs @ (values - weight) @ moments
+    place = torch.arange(rows)
+    for offset in [*range(columns)] * sweeps:
+        column = (place + offset) % columns
+        now = values[place, column]
+        curvature = outputs.diagonal() * moments.diagonal()[column]
+        found = grid.codes(column, (now - slope[place, column] / curvature).unsqueeze(1))
+        wanted = grid.values(column, found)[:, 0]
+        changed = (wanted != now).nonzero()[:, 0]
+        codes[place, column], values[place, column] = found[:, 0].to(codes.dtype), wanted
+        slope.addmm_(outputs[:, changed] * (wanted - now)[changed], moments[column[changed]])
+
+
+def _values(grid: Grid, codes: Tensor) -> Tensor:
+    columns = codes.shape[1]
+    width = min(grid.width, columns)
+    return torch.cat([grid.values(i, codes[:, i : i + width]) for i in range(0, columns, width)], dim=1)
 
 
 def _round_again(weight: Tensor, moments: Tensor, grid: Grid, codes: Tensor) -> None:
     """One round of coordinate descent on the outputs' squared error, in ``codes`` and the grid's scales."""
     columns = weight.shape[1]
     width = min(grid.width, columns)
-    values = torch.cat([grid.values(i, codes[:, i : i + width]) for i in range(0, columns, width)], dim=1)
+    values = _values(grid, codes)
     slope = (values - weight) @ moments
     for first in range(0, columns, width):
         block = slice(first, min(first + width, columns))

@@ -3,6 +3,7 @@
 import copy
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from torch import Tensor, nn
 
 from bertmobile.errors import CheckpointError
 from bertmobile_export.network import Network
-from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
-from bertmobile_export.quantization.effort import COPIES, importance, varied
+from bertmobile_export.network.encoder import LINEARS_BY_INPUT, PARTS, Layer
+from bertmobile_export.quantization.curvature import Curvature, curvature_of
+from bertmobile_export.quantization.effort import COPIES, varied
 from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.kept import Kept, from_tensors, to_tensors
 from bertmobile_export.quantization.matrix import QuantizedMatrix
 from bertmobile_export.quantization.moments import moments_of
 from bertmobile_export.quantization.rounding import damped, round_compensated, round_to_nearest
@@ -23,6 +26,8 @@ from bertmobile_export.threads import one_thread_each, side_by_side
 
 # Of the moments when weights are to win back what is lost: it takes more to trust a sample with that.
 DRIFT_DAMPING = 1.0
+# Of the curvature along the sum of the embeddings.
+TABLE_DAMPING = 0.3
 Progress = Callable[[int, int], None]
 
 
@@ -33,6 +38,7 @@ def quantize_weights(
     *,
     affine: bool = False,
     words: Sequence[int] = (),
+    kept: Path | None = None,
     progress: Progress = lambda done, total: None,
 ) -> None:
     """Choose the codes of all matrices that a recipe stores as codes, in place.
@@ -47,8 +53,9 @@ def quantize_weights(
     float32 layer returned for the exact ones (as in GPTAQ, Li et al., 2025,
     https://arxiv.org/abs/2504.02692). Biases, which no recipe quantizes, take over what moves the mean
     (empirical bias correction, Nagel et al., 2019, https://arxiv.org/abs/1906.04721), so that the weights
-    only answer for what varies. With the recipe's effort ``high``, more texts are read, and tokens count as
-    much as the head hears of them (see :mod:`~.effort`).
+    only answer for what varies. With the recipe's effort ``high``, more texts are read, an error counts as
+    much as the head hears of it (see :mod:`~.curvature`), and so does one in the table of words, unless a
+    decoder shares the table.
 
     Args:
         network: in float32; matrices that change get tensors of their own.
@@ -56,6 +63,7 @@ def quantize_weights(
         samples: the network's inputs, [1, length] int64 each; read where rounding is compensated.
         affine: whether rows of 8 bits have a zero point.
         words: ids of the vocabulary's words; read where the effort is high.
+        kept: a folder for what is finished, where the effort is high; one that was stopped goes on there.
         progress: called with the number of layers done and their total.
 
     Raises:
@@ -63,31 +71,69 @@ def quantize_weights(
     """
     with torch.inference_mode(False), torch.no_grad(), one_thread_each():
         compensated = recipe.rounding == "compensated"
+        high = compensated and recipe.effort == "high"
+        store = Kept.within(kept if high else None, network, samples, recipe, affine, list(words))
         tokens = TOKENS
-        if compensated and recipe.effort == "high":
+        if high:
             samples = [*samples, *varied(samples, words)]
             tokens *= 1 + COPIES
+        layers = list(network.encoder.layers) if compensated else []
+        if layers:
+            progress(0, len(layers))
         exact = embed(network, samples, tokens) if compensated else []
-        counts = importance(network, exact) if compensated and recipe.effort == "high" else {}
+        curvature = _curvature(network, exact, store) if high else None
         single = [
             (name, module, recipe.form(name))
             for name, module in matrices(network)
             if recipe.form(name).quantized and not (compensated and _layer_of(name) is not None)
         ]
-        rounded = side_by_side(lambda each: _nearest(*each, affine=affine), single)
+        rounded = side_by_side(lambda each: _alone(network, *each, curvature, affine), single)
         for (name, module, _), matrix in zip(single, rounded, strict=True):
             _take(network, name, module, matrix)
         states = embed(network, samples, tokens) if compensated else []
-        layers = list(network.encoder.layers) if compensated else []
         for index, layer in enumerate(layers):
             assert isinstance(layer, Layer)
             name = f"encoder.layers.{index}"
             original = copy.deepcopy(layer)
-            _quantize_layer(network, name, layer, original, exact, states, counts, recipe, affine)
+            if not _restore(network, name, layer, recipe, store):
+                _quantize_layer(network, name, layer, original, exact, states, curvature, recipe, affine)
+                _keep(network, name, layer, store)
             if index + 1 < len(layers):  # nothing here reads what the last one returns
                 advance(original, exact)
                 advance(layer, states)
             progress(index + 1, len(layers))
+
+
+def _curvature(network: Network, exact: Sequence[States], store: Kept) -> Curvature:
+    found = store.load("curvature")
+    if found is None:
+        curvature = curvature_of(network, exact)
+        store.save("curvature", curvature.to_tensors())
+        return curvature
+    return Curvature.from_tensors(found)
+
+
+def _keep(network: Network, name: str, layer: Layer, store: Kept) -> None:
+    tensors: dict[str, Tensor] = {}
+    for part in PARTS:
+        if (matrix := network.codes.get(f"{name}.{part}")) is not None:
+            tensors |= {f"{part}.{key}": tensor for key, tensor in to_tensors(matrix).items()}
+            tensors[f"{part}.bias"] = getattr(layer, part).bias
+    store.save(name, tensors)
+
+
+def _restore(network: Network, name: str, layer: Layer, recipe: Recipe, store: Kept) -> bool:
+    """Whether the layer's codes and biases had been kept, and are now the network's."""
+    tensors = store.load(name)
+    if tensors is None:
+        return False
+    for part in PARTS:
+        own = {key.partition(".")[2]: each for key, each in tensors.items() if key.startswith(f"{part}.")}
+        if own:
+            getattr(layer, part).bias = nn.Parameter(own.pop("bias"), requires_grad=False)
+            matrix = from_tensors(recipe.form(f"{name}.{part}"), own)
+            _take(network, f"{name}.{part}", getattr(layer, part), matrix)
+    return True
 
 
 def _layer_of(name: str) -> int | None:
@@ -106,17 +152,32 @@ def matrices(network: Network) -> Iterator[tuple[str, nn.Embedding | nn.Linear]]
             yield name, module
 
 
-def _nearest(
-    name: str, module: nn.Embedding | nn.Linear, form: WeightFormat, *, affine: bool
+def _alone(
+    network: Network,
+    name: str,
+    module: nn.Embedding | nn.Linear,
+    form: WeightFormat,
+    curvature: Curvature | None,
+    affine: bool,
 ) -> QuantizedMatrix:
+    """A matrix outside the layers, rounded by itself."""
     weight = require_finite(name, module.weight)
-    return round_to_nearest(weight, make_grid(weight, form, affine=affine))
+    grid = make_grid(weight, form, affine=affine)
+    words = module is network.encoder.embeddings.word and not _tied(network, module)
+    if curvature is not None and words and form.bits < 8:
+        return round_compensated(weight, damped(curvature.table, TABLE_DAMPING), grid)
+    return round_to_nearest(weight, grid)
+
+
+def _tied(network: Network, module: nn.Embedding | nn.Linear) -> list[nn.Linear]:
+    """The linear layers that share a module's weights."""
+    return [
+        each for each in network.modules() if isinstance(each, nn.Linear) and each.weight is module.weight
+    ]
 
 
 def _take(network: Network, name: str, module: nn.Embedding | nn.Linear, matrix: QuantizedMatrix) -> None:
-    tied = [
-        each for each in network.modules() if isinstance(each, nn.Linear) and each.weight is module.weight
-    ]
+    tied = _tied(network, module)
     network.codes[name] = matrix
     weight = nn.Parameter(torch.from_numpy(matrix.values()), requires_grad=False)
     for each in (module, *tied):
@@ -144,14 +205,13 @@ def _quantize_layer(
     original: Layer,
     exact: Sequence[States],
     states: Sequence[States],
-    counts: Mapping[str, Sequence[Tensor]],
+    curvature: Curvature | None,
     recipe: Recipe,
     affine: bool,
 ) -> None:
     """Round the linear layers, those with a common input together, in the order in which they run.
 
-    ``original`` is the layer in the float32 network, and ``exact`` what it reads there; ``counts`` has for
-    each group how much its tokens count, or nothing.
+    ``original`` is the layer in the float32 network, and ``exact`` what it reads there.
     """
     for linears in LINEARS_BY_INPUT:
         forms = {part: recipe.form(f"{name}.{part}") for part in linears}
@@ -159,7 +219,7 @@ def _quantize_layer(
             continue
         first = linears[0]
         pairs = zip(inputs_of(original, first, exact), inputs_of(layer, first, states), strict=True)
-        moments = moments_of(pairs, counts.get(f"{name}.{first}"))
+        moments = moments_of(pairs, curvature.tokens[f"{name}.{first}"] if curvature else None)
         # What a change of the weights can win back: the least squares solution of inputs @ change = drift.
         seen = damped(moments.squares.double(), DRIFT_DAMPING)
         solved = torch.linalg.solve(seen, moments.drift.double()).float()
@@ -168,7 +228,9 @@ def _quantize_layer(
             linear = getattr(layer, part)
             weight = require_finite(f"{name}.{part}", linear.weight)
             grid = make_grid(weight, forms[part], affine=affine)
-            matrix = round_compensated(weight + (solved @ weight.T).T, moments.squares, grid)
+            # Of the little that 8 bits lose, it does not matter where it is lost.
+            outputs = curvature.outputs[f"{name}.{part}"] if curvature and forms[part].bits < 8 else None
+            matrix = round_compensated(weight + (solved @ weight.T).T, moments.squares, grid, outputs=outputs)
             _take(network, f"{name}.{part}", linear, matrix)
             bias = linear.bias + weight @ moments.wanted - linear.weight @ moments.found
             linear.bias = nn.Parameter(bias, requires_grad=False)

@@ -1,6 +1,9 @@
-"""High effort reads more texts than there are, and weighs their tokens by what the head hears of them."""
+"""High effort reads more texts than there are, loses less, and goes on where it was stopped."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +13,9 @@ from hypothesis import strategies as st
 
 from bertmobile.errors import UsageError
 from bertmobile_export.network import Network
-from bertmobile_export.quantization import quantize_weights
-from bertmobile_export.quantization.effort import COPIES, LEAST, importance, varied
-from bertmobile_export.quantization.states import embed
-from bertmobile_export.recipes import parse_recipe, read_recipe, with_effort
+from bertmobile_export.quantization import quantize_weights, weights
+from bertmobile_export.quantization.effort import COPIES, varied
+from bertmobile_export.recipes import WeightFormat, parse_recipe, read_recipe, with_effort
 from tests.exporters.configs import make_plan
 from tests.messages import error_of
 
@@ -47,29 +49,6 @@ def test_a_vocabulary_without_words_varies_nothing() -> None:
     assert list(varied(texts(PLAN, 3, seed=0), [])) == []
 
 
-def test_tokens_that_no_head_reads_count_least() -> None:
-    plan = make_plan("text-classification", target="onnx", lengths=(24,))
-    torch.manual_seed(0)
-    network = Network(plan.config, plan.task).eval().requires_grad_(False)
-    batches = embed(network, texts(plan, 12, seed=1))
-    found = importance(network, batches)
-    layers = plan.config.num_hidden_layers
-    assert len(found) == 4 * layers
-    last = torch.cat([each.reshape(12, -1) for each in found[f"encoder.layers.{layers - 1}.output"]])
-    assert (last[:, 1:] == LEAST).all() and (last[:, 0] > 1).all()
-    first = torch.cat(found["encoder.layers.0.query"])
-    assert (first > LEAST).all() and float(first.mean()) == pytest.approx(1)
-
-
-def test_importance_is_the_same_every_time() -> None:
-    network = some_network()
-    batches = embed(network, texts(PLAN, 12, seed=1))
-    once, again = importance(network, batches), importance(network, batches)
-    for name, weights in once.items():
-        for left, right in zip(weights, again[name], strict=True):
-            torch.testing.assert_close(left, right, atol=0, rtol=0)
-
-
 def test_high_effort_loses_less_where_texts_are_few() -> None:
     standard = recipe(NARROW, "compensated")
     words = range(1, PLAN.config.vocab_size)
@@ -89,3 +68,100 @@ def test_an_effort_is_part_of_the_recipe_that_is_replayed() -> None:
 def test_no_effort_changes_rounding_to_nearest() -> None:
     message = error_of(UsageError, with_effort, read_recipe("int8"), "high")
     assert "int8 rounds each weight to nearest" in message and "--int4" in message
+
+
+class Stopped(Exception):
+    pass
+
+
+def stop_after(count: int) -> Callable[[int, int], None]:
+    def progress(done: int, total: int) -> None:
+        if done == count:
+            raise Stopped
+
+    return progress
+
+
+@pytest.mark.parametrize(
+    "form",
+    [NARROW, WeightFormat(4, "scaled-block", 16), WeightFormat(4, "scaled-palette"), WeightFormat(8)],
+    ids=lambda form: form.label,
+)
+def test_a_rounding_that_was_stopped_goes_on_and_ends_the_same(
+    form: WeightFormat, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    high = replace(recipe(form, "compensated"), effort="high")
+    samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
+    whole, network = some_network(), some_network()
+    affine = form.bits == 8
+    quantize_weights(whole, high, samples, words=words, affine=affine)
+    with pytest.raises(Stopped):
+        quantize_weights(
+            network, high, samples, words=words, affine=affine, kept=tmp_path, progress=stop_after(1)
+        )
+    rounded: list[str] = []
+    own = weights._quantize_layer
+
+    def spy(network: Network, name: str, *others: Any) -> None:
+        rounded.append(name)
+        own(network, name, *others)
+
+    monkeypatch.setattr(weights, "_quantize_layer", spy)
+    monkeypatch.delattr(weights, "curvature_of")
+    network = some_network()
+    quantize_weights(network, high, samples, words=words, affine=affine, kept=tmp_path)
+    assert rounded == [f"encoder.layers.{i}" for i in range(1, PLAN.config.num_hidden_layers)]
+    assert network.codes.keys() == whole.codes.keys()
+    for name, tensor in whole.state_dict().items():
+        torch.testing.assert_close(network.state_dict()[name], tensor, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("change", ["recipe", "weights", "texts", "words"])
+def test_what_was_kept_of_another_rounding_is_not_used(change: str, tmp_path: Path) -> None:
+    high = replace(recipe(NARROW, "compensated"), effort="high")
+    samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
+    quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
+    (first,) = tmp_path.iterdir()
+    network = some_network()
+    if change == "recipe":
+        high = replace(recipe(WeightFormat(4), "compensated"), effort="high")
+    elif change == "weights":
+        network.encoder.embeddings.norm.bias.add_(0.1)
+    elif change == "texts":
+        samples = texts(PLAN, 20, seed=2)
+    else:
+        words = range(2, PLAN.config.vocab_size)
+    quantize_weights(network, high, samples, words=words, kept=tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2 and first.exists()
+
+
+def test_a_file_that_was_kept_and_is_damaged_is_made_again(tmp_path: Path) -> None:
+    high = replace(recipe(NARROW, "compensated"), effort="high")
+    samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
+    quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
+    (folder,) = tmp_path.iterdir()
+    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    for path, content in kept.items():
+        path.write_bytes(content[: len(content) // 2])
+    quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
+    assert {path: path.read_bytes() for path in folder.iterdir()} == kept
+
+
+def test_nothing_is_kept_of_a_standard_effort(tmp_path: Path) -> None:
+    quantize_weights(
+        some_network(), recipe(NARROW, "compensated"), texts(PLAN, 8, seed=1), kept=tmp_path / "kept"
+    )
+    assert not (tmp_path / "kept").exists()
+
+
+def test_a_table_that_a_decoder_shares_is_rounded_to_nearest() -> None:
+    plan = make_plan("fill-mask", target="onnx", lengths=(24,))
+    codes = []
+    for effort in ("standard", "high"):
+        torch.manual_seed(0)
+        network = Network(plan.config, plan.task).eval().requires_grad_(False)
+        own = replace(recipe(NARROW, "compensated"), effort=effort)
+        own = replace(own, weights={**own.weights, "embeddings": NARROW, "head": WeightFormat(32)})
+        quantize_weights(network, own, texts(plan, 8, seed=1), words=range(1, 9))
+        codes.append(network.codes["encoder.embeddings.word"].codes)
+    np.testing.assert_array_equal(codes[0], codes[1])

@@ -198,3 +198,41 @@ def test_rows_cut_off_keep_what_they_stand_for() -> None:
         assert np.array_equal(found.first_rows(3).values(), found.values()[:3])
     with pytest.raises(ValueError, match="palette"):
         nearest(values, WeightFormat(4, "palette", 2)).first_rows(3)
+
+
+@pytest.mark.parametrize("form", [form for form in FORMS if form.bits < 8], ids=lambda form: form.label)
+@pytest.mark.parametrize("shape", [(24, 48), (96, 24), (40, 33)], ids=str)
+def test_rows_make_up_for_each_other_s_errors(form: WeightFormat, shape: tuple[int, int]) -> None:
+    rows, columns = shape
+    weight = torch.randn(rows, columns, generator=torch.Generator().manual_seed(2))
+    read, heard = inputs(columns), inputs(rows, seed=5)
+    moments, outputs = read.T @ read, heard.T @ heard
+
+    def cost(matrix: QuantizedMatrix) -> float:
+        error = torch.from_numpy(matrix.values()) - weight
+        return float(((outputs @ error @ moments) * error).sum())
+
+    alone = round_compensated(weight, moments, make_grid(weight, form))
+    together = round_compensated(weight, moments, make_grid(weight, form), outputs=outputs)
+    assert cost(together) < cost(alone)
+
+
+@settings(deadline=None, max_examples=100)
+@given(values=MATRICES, form=st.sampled_from(FORMS), affine=st.booleans(), shift=st.integers(0, 11))
+def test_a_weight_has_the_same_code_whichever_columns_are_asked_with_it(
+    values: np.ndarray, form: WeightFormat, affine: bool, shift: int
+) -> None:
+    weight = torch.from_numpy(values)
+    rows, columns = weight.shape
+    grid = make_grid(weight, form, affine=affine)
+    for first in range(0, columns, grid.width):
+        block = weight[:, first : first + grid.width]
+        grid.fit(first, block, torch.ones(block.shape[1]))
+    column = (torch.arange(rows) + shift) % columns
+    along = grid.codes(column, weight[torch.arange(rows), column].unsqueeze(1))
+    stand_for = grid.values(column, along)
+    for row in range(rows):
+        first = int(column[row])
+        codes = grid.codes(first, weight[:, first : first + 1])
+        assert along[row] == codes[row]
+        assert stand_for[row] == grid.values(first, codes)[row]
