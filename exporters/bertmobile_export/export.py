@@ -143,7 +143,7 @@ def export_all(
     """Make bundles of one checkpoint for one or more targets.
 
     A bundle that fails its parity is kept under ``<name>.failed``, and the result says why; nothing is left
-    behind by any other error.
+    behind by any other error, but what a rounding of high effort has finished: the same export goes on there.
 
     Args:
         requests: alike but for their targets and what only some targets take.

@@ -98,7 +98,7 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
 @click.option(
     "--effort",
     type=click.Choice(["standard", "high"]),
-    help="Of rounding below 8 bits: high reads three times as many texts, takes longer and loses less.",
+    help="Of rounding below 8 bits: high takes longer and loses less. A run that was stopped goes on.",
 )
 @click.option(
     "--recipe",

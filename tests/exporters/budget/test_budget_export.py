@@ -1,6 +1,7 @@
 """A limit is kept by the file that is written, and its recipe can be had again."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,7 @@ from bertmobile.manifest import read_manifest
 from bertmobile_export.budget.survey import USUAL
 from bertmobile_export.cli.export import main
 from bertmobile_export.export import Request, Result, export
-from bertmobile_export.recipes import keeping, parse_recipe, read_recipe, within
+from bertmobile_export.recipes import keeping, parse_recipe, read_recipe, with_effort, within
 from tests.checkpoints import make_checkpoint
 from tests.exports import Exports
 from tests.messages import error_of
@@ -53,6 +54,39 @@ def test_a_high_effort_keeps_the_limit_and_is_noted_in_the_recipe(exports: Expor
     assert main([*arguments, "--max-size", f"{LIMITS['onnx']}B", "--effort", "high"]) == 0
     manifest = read_manifest(next(tmp_path.glob("*.onnx")))
     assert manifest.recipe["effort"] == "high" and manifest.model_bytes <= LIMITS["onnx"]
+
+
+class Stopped(Exception):
+    pass
+
+
+def test_a_high_effort_that_was_stopped_goes_on_and_leaves_nothing_behind(
+    exports: Exports, tmp_path: Path
+) -> None:
+    recipe = with_effort(within(read_recipe("mixed"), LIMITS["onnx"]), "high")
+    request = Request(str(exports.checkpoint(TASK)), "onnx", recipe, output=tmp_path, untrained=True)
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if (stage, done) == ("Rounding weights", 1):
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        export(request, stop)
+    (unfinished,) = tmp_path.iterdir()
+    (folder,) = unfinished.iterdir()
+    layer = folder / "encoder.layers.0.safetensors"
+    written = layer.stat().st_mtime_ns
+    seen = []
+
+    def note(stage: str, done: int, total: int) -> None:
+        if layer.exists():
+            seen.append((stage, layer.stat().st_mtime_ns))
+
+    result = export(request, note)
+    assert {time for _, time in seen} == {written} and "Rounding weights" in dict(seen)
+    assert list(tmp_path.iterdir()) == [result.bundle]
+    whole = export(replace(request, output=tmp_path / "whole"))
+    assert (whole.bundle / "model.onnx").read_bytes() == (result.bundle / "model.onnx").read_bytes()
 
 
 def test_an_impossible_limit_names_the_smallest_size_and_leaves_nothing(
