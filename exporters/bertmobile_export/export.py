@@ -206,8 +206,9 @@ def export_all(
         agreed = _agree(drafts, progress) if len(drafts) > 1 else None
         for draft, result in zip(drafts, results, strict=True):
             bundles.install(draft.folder, result.bundle)
-        for path in paths:
-            shutil.rmtree(bundles.unfinished(path), ignore_errors=True)
+        if request.recipe.effort == "high":
+            for path in paths:
+                shutil.rmtree(bundles.unfinished(path), ignore_errors=True)
     return [_placed(*each) for each in zip(results, drafts, places, strict=True)], agreed
 
 

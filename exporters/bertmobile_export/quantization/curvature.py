@@ -2,7 +2,7 @@
 
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,13 +15,18 @@ from bertmobile_export.threads import side_by_side
 
 # Whose gradients are computed at a time.
 PIECE_TOKENS = 256
+# Sums that are made side by side: each holds a square for every linear layer.
+SHARDS = 2
 # Importance of a token that the head does not hear of.
 LEAST = 0.1
 
 
 @dataclass(frozen=True)
 class Curvature:
-    """Of the squared change of what the head reads, along what the encoder's layers return.
+    """Of what the head reads, along what the encoder's layers return.
+
+    A token's part is the outer product of its gradient g with itself, |g| times that of g with g / |g|: the
+    one factor goes to ``tokens``, the other to ``outputs``, so that few tokens do not decide it all.
 
     Attributes:
         tokens: how much each token counts, by the name of a group's first linear layer: [tokens] float32 for
@@ -59,7 +64,7 @@ class Curvature:
         return cls(ordered, outputs, tensors["table"])
 
 
-def curvature_of(network: Network, batches: Sequence[States]) -> Curvature:
+def curvature_of(network: Network, batches: Sequence[States], names: Collection[str]) -> Curvature:
     """By the squared gradients of random mixtures of what the head reads.
 
     Gauss-Newton, sampled (Hutchinson, 1989, https://doi.org/10.1080/03610918908812806). The curvature along a
@@ -71,6 +76,7 @@ def curvature_of(network: Network, batches: Sequence[States]) -> Curvature:
     Args:
         network: in float32.
         batches: what its first layer reads.
+        names: the linear layers whose outputs are wanted.
     """
     layers = [layer for layer in network.encoder.layers if isinstance(layer, Layer)]
     running = threading.local()
@@ -96,22 +102,26 @@ def curvature_of(network: Network, batches: Sequence[States]) -> Curvature:
         root = (len(rows) / states.texts) ** 0.5
         return {name: gradient * root for name, gradient in zip(outputs, found, strict=True)}
 
-    def squares(numbered: tuple[int, States]) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Of a batch: [tokens] and [outputs, outputs] by name."""
-        seed, states = numbered
-        generator = torch.Generator().manual_seed(seed)
-        tokens: dict[str, list[Tensor]] = defaultdict(list)
+    def squares(first: int) -> tuple[dict[int, dict[str, Tensor]], dict[str, Tensor]]:
+        """Of every SHARDS-th batch: [tokens] by name for each, and [outputs, outputs] by name for all."""
+        tokens: dict[int, dict[str, Tensor]] = {}
         products: dict[str, Tensor] = {}
-        for piece in _pieces(states):
-            found = gradients(piece, generator)
-            for name, gradient in found.items():
-                size = gradient.shape[1]
-                products.setdefault(name, torch.zeros(size, size)).addmm_(gradient.T, gradient)
-            for first, names in groups.items():
-                tokens[first].append(
-                    sum((found[name].square().sum(dim=1) for name in names), torch.zeros(()))
-                )
-        return {first: torch.cat(pieces) for first, pieces in tokens.items()}, products
+        for seed in range(first, len(batches), SHARDS):
+            generator = torch.Generator().manual_seed(seed)
+            pieces: dict[str, list[Tensor]] = defaultdict(list)
+            for piece in _pieces(batches[seed]):
+                found = gradients(piece, generator)
+                for name in wanted:
+                    gradient = found[name]
+                    heard = gradient.norm(dim=1, keepdim=True).clamp(min=torch.finfo(torch.float32).tiny)
+                    product = products.setdefault(name, torch.zeros(gradient.shape[1], gradient.shape[1]))
+                    product.addmm_((gradient / heard).T, gradient)
+                for group, names in groups.items():
+                    pieces[group].append(
+                        torch.stack([found[name].square().sum(dim=1) for name in names]).sum(0)
+                    )
+            tokens[seed] = {group: torch.cat(each) for group, each in pieces.items()}
+        return tokens, products
 
     prefixes = [f"encoder.layers.{index}." for index in range(len(layers))]
     groups = {
@@ -124,25 +134,27 @@ def curvature_of(network: Network, batches: Sequence[States]) -> Curvature:
         for prefix, layer in zip(prefixes, layers, strict=True)
         for part in PARTS
     ]
-    tokens: dict[str, list[Tensor]] = defaultdict(list)
+    wanted = ["", *(prefix + part for prefix in prefixes for part in PARTS if prefix + part in names)]
+    tokens: dict[int, dict[str, Tensor]] = {}
     outputs: dict[str, Tensor] = {}
     try:
-        for of_tokens, products in side_by_side(squares, enumerate(batches)):
-            for name, counted in of_tokens.items():
-                tokens[name].append(counted)
+        for of_batches, products in side_by_side(squares, range(min(SHARDS, len(batches)))):
+            tokens |= of_batches
             for name, product in products.items():
-                outputs[name] = outputs[name] + product if name in outputs else product
+                outputs.setdefault(name, torch.zeros_like(product)).add_(product)
     finally:
         for hook in hooks:
             hook.remove()
     table = _before_norm(outputs.pop(""), network.encoder.embeddings.norm.weight)
-    return Curvature({name: _tempered(each) for name, each in tokens.items()}, outputs, table)
+    counted = {group: _tempered([tokens[index][group] for index in sorted(tokens)]) for group in groups}
+    return Curvature(counted, outputs, table)
 
 
 def _before_norm(outputs: Tensor, gain: Tensor) -> Tensor:
     """Along what a layer normalisation reads: it takes no notice of the mean.
 
-    Nor of the size, which is left out here: it is one of many directions, and another one for each token.
+    Nor of the size, which is left out here: it is one of many directions, and another one for each token. Nor
+    are tokens divided by their sizes here, which are much alike.
     """
     scaled = gain.unsqueeze(1) * outputs * gain
     return scaled - scaled.mean(dim=0) - scaled.mean(dim=1, keepdim=True) + scaled.mean()

@@ -1,9 +1,10 @@
 """What a long rounding has finished, kept in a folder: one that was stopped goes on there."""
 
+import contextlib
 import hashlib
+import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import bertmobile_export
 from bertmobile_export.network import Network
 from bertmobile_export.quantization.matrix import QuantizedMatrix
 from bertmobile_export.recipes import WeightFormat
@@ -34,17 +36,21 @@ class Kept:
         folder: Path | None,
         network: Network,
         samples: Sequence[Mapping[str, NDArray[np.int64]]],
-        *others: object,
+        words: Sequence[int],
     ) -> "Kept":
-        """A place in ``folder`` for the results of exactly this, with the exporter and PyTorch as they are.
+        """A place in ``folder`` for what follows from these, with the exporter and PyTorch as they are.
 
         Args:
             folder: None to keep nothing.
-            network, samples, others: all that the results follow from.
+            network: its weights, and what it does with them.
+            samples: its inputs, int64 each.
+            words: ids of the vocabulary's words.
         """
         if folder is None:
             return cls(None)
-        digest = hashlib.sha256(repr((version("bertmobile"), torch.__version__, others)).encode())
+        digest = hashlib.sha256(repr((torch.__version__, network.config, network.task, [*words])).encode())
+        for path in sorted(Path(bertmobile_export.__file__).parent.rglob("*.py")):
+            digest.update(path.read_bytes())
         for name, tensor in network.state_dict().items():
             digest.update(name.encode())
             digest.update(tensor.contiguous().numpy().data)
@@ -53,6 +59,11 @@ class Kept:
                 digest.update(f"{name} {array.shape}".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return cls(folder / digest.hexdigest()[:16])
+
+    def under(self, *others: object) -> "Kept":
+        """A place for what follows from ``others`` as well."""
+        digest = hashlib.sha256(repr(others).encode())
+        return Kept(self._folder and self._folder / digest.hexdigest()[:16])
 
     def load(self, name: str) -> dict[str, Tensor] | None:
         """The tensors kept by a name; None where there are none, or none that can be read."""
@@ -65,14 +76,18 @@ class Kept:
         return tensors
 
     def save(self, name: str, tensors: Mapping[str, Tensor]) -> None:
-        """Keep tensors by a name: whole, or not at all."""
+        """Keep tensors by a name, whole or not at all; what cannot be kept is only made again."""
         if self._folder is None:
             return
-        self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(name)
-        part = path.with_suffix(".part")
-        save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part)
-        part.replace(path)
+        part = path.with_name(f"{name}.{uuid.uuid4().hex[:8]}.part")
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            save_file({key: tensor.contiguous() for key, tensor in tensors.items()}, part)
+            part.replace(path)
+        except (OSError, SafetensorError):
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
 
     def _path(self, name: str) -> Path:
         assert self._folder is not None

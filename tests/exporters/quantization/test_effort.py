@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from bertmobile.errors import UsageError
 from bertmobile_export.network import Network
 from bertmobile_export.quantization import quantize_weights, weights
-from bertmobile_export.quantization.effort import COPIES, varied
+from bertmobile_export.quantization.varied import COPIES, varied
 from bertmobile_export.recipes import WeightFormat, parse_recipe, read_recipe, with_effort
 from tests.exporters.configs import make_plan
 from tests.messages import error_of
@@ -116,12 +116,12 @@ def test_a_rounding_that_was_stopped_goes_on_and_ends_the_same(
         torch.testing.assert_close(network.state_dict()[name], tensor, atol=0, rtol=0)
 
 
-@pytest.mark.parametrize("change", ["recipe", "weights", "texts", "words"])
+@pytest.mark.parametrize("change", ["recipe", "weights", "texts", "words", "pooling"])
 def test_what_was_kept_of_another_rounding_is_not_used(change: str, tmp_path: Path) -> None:
     high = replace(recipe(NARROW, "compensated"), effort="high")
     samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
     quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
-    (first,) = tmp_path.iterdir()
+    before = list(tmp_path.rglob("*.safetensors"))
     network = some_network()
     if change == "recipe":
         high = replace(recipe(WeightFormat(4), "compensated"), effort="high")
@@ -129,22 +129,24 @@ def test_what_was_kept_of_another_rounding_is_not_used(change: str, tmp_path: Pa
         network.encoder.embeddings.norm.bias.add_(0.1)
     elif change == "texts":
         samples = texts(PLAN, 20, seed=2)
-    else:
+    elif change == "words":
         words = range(2, PLAN.config.vocab_size)
+    else:
+        network.config = replace(network.config, pooling="cls")
     quantize_weights(network, high, samples, words=words, kept=tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2 and first.exists()
+    shared = 1 if change == "recipe" else 0  # curvature knows no formats
+    assert len(list(tmp_path.rglob("*.safetensors"))) == 2 * len(before) - shared
 
 
 def test_a_file_that_was_kept_and_is_damaged_is_made_again(tmp_path: Path) -> None:
     high = replace(recipe(NARROW, "compensated"), effort="high")
     samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
     quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
-    (folder,) = tmp_path.iterdir()
-    kept = {path: path.read_bytes() for path in folder.iterdir()}
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*.safetensors")}
     for path, content in kept.items():
         path.write_bytes(content[: len(content) // 2])
     quantize_weights(some_network(), high, samples, words=words, kept=tmp_path)
-    assert {path: path.read_bytes() for path in folder.iterdir()} == kept
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*")} == kept
 
 
 def test_nothing_is_kept_of_a_standard_effort(tmp_path: Path) -> None:
@@ -165,3 +167,11 @@ def test_a_table_that_a_decoder_shares_is_rounded_to_nearest() -> None:
         quantize_weights(network, own, texts(plan, 8, seed=1), words=range(1, 9))
         codes.append(network.codes["encoder.embeddings.word"].codes)
     np.testing.assert_array_equal(codes[0], codes[1])
+
+
+def test_a_folder_that_cannot_be_written_stops_no_rounding(tmp_path: Path) -> None:
+    high = replace(recipe(NARROW, "compensated"), effort="high")
+    (tmp_path / "file").write_text("")
+    network = some_network()
+    quantize_weights(network, high, texts(PLAN, 8, seed=1), words=[1], kept=tmp_path / "file")
+    assert len(network.codes) == 6 * PLAN.config.num_hidden_layers

@@ -217,6 +217,28 @@ def test_rows_make_up_for_each_other_s_errors(form: WeightFormat, shape: tuple[i
     assert cost(together) < cost(alone)
 
 
+@pytest.mark.parametrize("share", [0.3, 0.9])
+@pytest.mark.parametrize("bits", [4, 5])
+def test_rows_that_move_together_do_not_go_too_far(share: float, bits: int) -> None:
+    rows, columns, form = 128, 32, WeightFormat(bits)
+    random = torch.Generator().manual_seed(7)
+    weight = torch.randn(rows, columns, generator=random)
+
+    def uneven(size: int) -> torch.Tensor:
+        direction = torch.ones(size) / size**0.5
+        return (1 - share) * torch.eye(size) + share * size * torch.outer(direction, direction)
+
+    moments, outputs = uneven(columns), uneven(rows)
+
+    def cost(matrix: QuantizedMatrix) -> float:
+        error = torch.from_numpy(matrix.values()) - weight
+        return float(((outputs @ error @ moments) * error).sum())
+
+    alone = round_compensated(weight, moments, make_grid(weight, form))
+    together = round_compensated(weight, moments, make_grid(weight, form), outputs=outputs)
+    assert cost(together) < cost(alone)
+
+
 @settings(deadline=None, max_examples=100)
 @given(values=MATRICES, form=st.sampled_from(FORMS), affine=st.booleans(), shift=st.integers(0, 11))
 def test_a_weight_has_the_same_code_whichever_columns_are_asked_with_it(
@@ -236,3 +258,12 @@ def test_a_weight_has_the_same_code_whichever_columns_are_asked_with_it(
         codes = grid.codes(first, weight[:, first : first + 1])
         assert along[row] == codes[row]
         assert stand_for[row] == grid.values(first, codes)[row]
+
+
+def test_outputs_that_nobody_hears_are_rounded_as_if_alone() -> None:
+    weight = torch.randn(8, 16, generator=torch.Generator().manual_seed(2))
+    read, form = inputs(16), WeightFormat(4, "block", 4)
+    moments = read.T @ read
+    alone = round_compensated(weight, moments, make_grid(weight, form))
+    unheard = round_compensated(weight, moments, make_grid(weight, form), outputs=torch.zeros(8, 8))
+    np.testing.assert_array_equal(unheard.codes, alone.codes)

@@ -3,6 +3,7 @@
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -127,8 +128,10 @@ def vectors(network: Network, samples: Sequence[dict[str, NDArray[np.int64]]]) -
     return torch.cat(rows)
 
 
-def test_weights_that_are_not_finite_are_refused_by_name() -> None:
+@pytest.mark.parametrize("effort", ["standard", "high"])
+def test_weights_that_are_not_finite_are_refused_by_name(effort: Literal["standard", "high"]) -> None:
     network = some_network()
     network.encoder.layers[1].intermediate.weight[3, 2] = torch.nan  # type: ignore[union-attr,index]
     with pytest.raises(CheckpointError, match=r"encoder\.layers\.1\.intermediate"):
-        quantize_weights(network, recipe(NARROW, "compensated"), texts(PLAN, 20, seed=1))
+        own = replace(recipe(NARROW, "compensated"), effort=effort)
+        quantize_weights(network, own, texts(PLAN, 20, seed=1))
