@@ -61,6 +61,7 @@ CASES = (
     *(Case(target, "mixed", (0.985, 0.970), (0.992, 0.985)) for target in ("tflite", "onnx")),
     *(Case(target, "mixed", (0.990, 0.982), (0.996, 0.990), "high") for target in ("tflite", "onnx")),
     Case("coreml", "mixed", (0.995, 0.988), (0.998, 0.995)),
+    Case("coreml", "mixed", effort="high"),
 )
 
 
