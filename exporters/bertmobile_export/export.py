@@ -1,8 +1,6 @@
 """The straight road: checkpoint, network, target, bundle, parity, verdict."""
 
 import contextlib
-import ctypes
-import gc
 import shutil
 import tempfile
 import time
@@ -16,6 +14,7 @@ from bertmobile.manifest import Verdict
 from bertmobile_export.budget.fit import check_limit, fit_loss, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
+from bertmobile_export.memory import release_memory
 from bertmobile_export.model_file import Progress, calibrates, survey_formats, write_model
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
@@ -184,7 +183,7 @@ def export_all(
             drafts.append(_convert(each, checkpoint, folder, bundles.unfinished(path), progress))
         folder, config, task = checkpoint.location.folder, checkpoint.config, checkpoint.task
         del checkpoint
-        _release_memory()
+        release_memory()
         progress("Loading the reference", 0, 1)
         reference = load_reference(folder, config, task)
         results = []
@@ -328,13 +327,6 @@ def _smallest(
         f"no formats were found in {ATTEMPTS} attempts that keep a mean cosine of {1 - wanted:g} of "
         f"{plan.model} for {target.name}; give a smaller --min-parity, or --int8"
     )
-
-
-def _release_memory() -> None:
-    """Give back what the conversion used: glibc keeps freed memory unless asked."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another C library has no such call
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _parameter_bytes(state: Any) -> int:

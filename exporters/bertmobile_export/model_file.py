@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bertmobile.errors import BertMobileError
 from bertmobile_export.budget.fit import fit, limit, narrowed
+from bertmobile_export.memory import release_memory
 from bertmobile_export.plan import Plan
 from bertmobile_export.targets import Target
 
@@ -55,6 +56,7 @@ def write_model(
 
     def rounded(plan: Plan) -> "tuple[Network, list[dict[str, NDArray[np.int64]]]]":
         network, samples = prepare(plan, target, checkpoint, calibration, kept, progress)
+        release_memory()
         progress(f"Converting to {target.name}", 0, 1)
         return network, samples
 

@@ -141,7 +141,7 @@ def curvature_of(network: Network, batches: Sequence[States], names: Collection[
         for of_batches, products in side_by_side(squares, range(min(SHARDS, len(batches)))):
             tokens |= of_batches
             for name, product in products.items():
-                outputs.setdefault(name, torch.zeros_like(product)).add_(product)
+                outputs[name] = outputs[name].add_(product) if name in outputs else product
     finally:
         for hook in hooks:
             hook.remove()

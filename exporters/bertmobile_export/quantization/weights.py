@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bertmobile.errors import CheckpointError
+from bertmobile_export.memory import release_memory
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, PARTS, Layer
 from bertmobile_export.quantization.curvature import Curvature, curvature_of
@@ -106,6 +107,7 @@ def quantize_weights(
             if index + 1 < len(layers):  # nothing here reads what the last one returns
                 advance(original, exact)
                 advance(layer, states)
+            release_memory()  # pieces of many sizes are left over from each layer
             progress(index + 1, len(layers))
 
 
