@@ -43,7 +43,7 @@ class Kept:
         Args:
             folder: None to keep nothing.
             network: its weights, and what it does with them.
-            samples: its inputs, int64 each.
+            samples: its inputs, [1, length] int64 each.
             words: ids of the vocabulary's words.
         """
         if folder is None:

@@ -200,6 +200,18 @@ def test_rows_cut_off_keep_what_they_stand_for() -> None:
         nearest(values, WeightFormat(4, "palette", 2)).first_rows(3)
 
 
+def costs_less_together(
+    weight: torch.Tensor, moments: torch.Tensor, outputs: torch.Tensor, form: WeightFormat
+) -> bool:
+    def cost(matrix: QuantizedMatrix) -> float:
+        error = torch.from_numpy(matrix.values()) - weight
+        return float(((outputs @ error @ moments) * error).sum())
+
+    alone = round_compensated(weight, moments, make_grid(weight, form))
+    together = round_compensated(weight, moments, make_grid(weight, form), outputs=outputs)
+    return cost(together) < cost(alone)
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form.bits < 8], ids=lambda form: form.label)
 @pytest.mark.parametrize("shape", [(24, 48), (96, 24), (40, 33)], ids=str)
 def test_rows_make_up_for_each_other_s_errors(form: WeightFormat, shape: tuple[int, int]) -> None:
@@ -208,13 +220,7 @@ def test_rows_make_up_for_each_other_s_errors(form: WeightFormat, shape: tuple[i
     read, heard = inputs(columns), inputs(rows, seed=5)
     moments, outputs = read.T @ read, heard.T @ heard
 
-    def cost(matrix: QuantizedMatrix) -> float:
-        error = torch.from_numpy(matrix.values()) - weight
-        return float(((outputs @ error @ moments) * error).sum())
-
-    alone = round_compensated(weight, moments, make_grid(weight, form))
-    together = round_compensated(weight, moments, make_grid(weight, form), outputs=outputs)
-    assert cost(together) < cost(alone)
+    assert costs_less_together(weight, moments, outputs, form)
 
 
 @pytest.mark.parametrize("share", [0.3, 0.9])
@@ -230,13 +236,7 @@ def test_rows_that_move_together_do_not_go_too_far(share: float, bits: int) -> N
 
     moments, outputs = uneven(columns), uneven(rows)
 
-    def cost(matrix: QuantizedMatrix) -> float:
-        error = torch.from_numpy(matrix.values()) - weight
-        return float(((outputs @ error @ moments) * error).sum())
-
-    alone = round_compensated(weight, moments, make_grid(weight, form))
-    together = round_compensated(weight, moments, make_grid(weight, form), outputs=outputs)
-    assert cost(together) < cost(alone)
+    assert costs_less_together(weight, moments, outputs, form)
 
 
 @settings(deadline=None, max_examples=100)
