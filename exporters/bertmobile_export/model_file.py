@@ -151,12 +151,12 @@ def prepare(
             equalise(network, samples, activations)
     if plan.recipe.budget is not None:  # what its matrices could be is still to be measured
         return network, samples
-    affine, words = target.affine(plan), word_ids(tokenizer)
+    levels, words = target.levels(plan), word_ids(tokenizer)
     quantize_weights(
         network,
         plan.recipe,
         [*samples, *sentences],
-        affine=affine,
+        levels=levels,
         words=words,
         kept=kept,
         progress=lambda done, total: progress("Rounding weights", done, total),

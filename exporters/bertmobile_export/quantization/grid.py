@@ -1,13 +1,18 @@
 """The values that a format has for the weights of a matrix, and which of them is nearest."""
 
 from abc import ABC, abstractmethod
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from bertmobile_export.quantization.matrix import QuantizedMatrix
+from bertmobile_export.quantization.pairs import LARGEST_SUM, pair_limits, pair_reach
 from bertmobile_export.recipes import WeightFormat
+
+Levels = Literal["symmetric", "paired", "affine"]
+"""Of a row of 8 bits: around zero, the same without pairs that saturate (see :mod:`~.pairs`), or all 256."""
 
 # Scales that are tried, as parts of the one that reaches the largest weight. Clipping a few weights leaves
 # finer steps for all others; the fewer the levels, the more it pays.
@@ -86,19 +91,27 @@ class Grid(ABC):
 
 
 class UniformGrid(Grid):
-    """Equal steps around zero, one size for each block of a row, for each row, or for the matrix."""
+    """Equal steps around zero, one size for each block of a row, for each row, or for the matrix.
 
-    def __init__(self, weight: Tensor, form: WeightFormat) -> None:
+    Args:
+        weight: float32 [rows, columns].
+        form: bits and what shares the levels.
+        paired: whether integer kernels multiply the codes, which pairs of them must not saturate.
+    """
+
+    def __init__(self, weight: Tensor, form: WeightFormat, *, paired: bool = False) -> None:
         super().__init__(weight, form)
         levels = 2 ** (form.bits - 1)
         # 8 bits leave out -128, which runtimes do not expect among weights; of 16 levels none is spared.
         self._low, self._high = (1 - levels if form.bits == 8 else -levels), levels - 1
         self.scales = torch.ones(self.rows, -(-self.columns // self.width))
+        self._paired = paired
+        self._limits = torch.empty(2, self.rows, self.columns, dtype=torch.int8) if paired else None
         # At 8 bits the largest weight keeps the outermost code, from which a quantizer that sees only the
         # values finds the same scale again.
         largest, self._pinned = weight.abs().max(dim=1)
         self._pins = (largest == largest.amax()) if form.granularity == "tensor" else largest > 0
-        self._pins &= form.bits == 8 and form.granularity != "block"
+        self._pins &= form.bits == 8 and form.granularity != "block" and not paired
         self._pinned_codes = torch.sign(weight.gather(1, self._pinned.unsqueeze(1))[:, 0]) * self._high
 
     @property
@@ -107,14 +120,15 @@ class UniformGrid(Grid):
 
     def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
         largest = weight.abs().amax(dim=1)
+        if self._paired:
+            largest = torch.maximum(largest, pair_reach(weight) * (self._high / LARGEST_SUM))
         if self.form.granularity == "tensor":
             largest = largest.amax().expand_as(largest)
         best = least = None
         start, stop, count = _PARTS.get(self.form.bits, _PARTS_OF_FEW_LEVELS)
         for part in np.linspace(start, stop, count):
             scale = self._stored(largest * (float(part) / self._high)).unsqueeze(1)
-            codes = (weight / scale).round_().clamp_(self._low, self._high)
-            error = (codes.mul_(scale).sub_(weight).square_() @ importance).unsqueeze(1)
+            error = self._error(weight, scale, importance)
             if self.form.granularity == "tensor":
                 error = error.sum().expand_as(error)
             if best is None or least is None:
@@ -124,6 +138,30 @@ class UniformGrid(Grid):
                 best, least = torch.where(better, scale, best), torch.where(better, error, least)
         assert best is not None
         self.scales[:, first // self.width] = best[:, 0]
+        self._limit(first, weight / best)
+
+    def _error(self, weight: Tensor, scale: Tensor, importance: Tensor, multiplier: float = 1) -> Tensor:
+        """What rounding to steps of ``scale`` [rows, 1] would lose, [rows, 1]."""
+        steps = weight / scale
+        codes = steps.round()
+        if self._paired:
+            codes.clamp_(*self._paired_limits(steps, torch.tensor([[multiplier]])))
+        else:
+            codes.clamp_(self._low, self._high)
+        return (codes.mul_(scale).sub_(weight).square_() @ importance).unsqueeze(1)
+
+    def _paired_limits(self, steps: Tensor, multipliers: Tensor) -> tuple[Tensor, Tensor]:
+        """The least and the largest code for weights of so many steps; products have ``multipliers``."""
+        lower, upper = pair_limits(steps, LARGEST_SUM // multipliers)
+        return lower.clamp_(min=self._low), upper.clamp_(max=self._high)
+
+    def _limit(self, first: int, steps: Tensor, multipliers: Tensor | None = None) -> None:
+        """Keep the codes of the block at ``first`` within what its weights, in steps, leave each other."""
+        if self._limits is None:
+            return
+        multipliers = torch.ones(1, 1) if multipliers is None else multipliers
+        block = self._limits[:, :, first : first + steps.shape[1]]
+        block[0], block[1] = self._paired_limits(steps, multipliers)
 
     def _stored(self, scale: Tensor) -> Tensor:
         """The nearest scale that the file can hold; a row of zeros gets one that can be divided by."""
@@ -138,7 +176,14 @@ class UniformGrid(Grid):
         return self.scales[:, first // self.width].unsqueeze(1)
 
     def codes(self, first: int | Tensor, weight: Tensor) -> Tensor:
-        codes = (weight / self._scale(first)).round_().clamp_(self._low, self._high)
+        codes = (weight / self._scale(first)).round_()
+        if self._limits is None:
+            codes.clamp_(self._low, self._high)
+        elif isinstance(first, Tensor):
+            columns = first.unsqueeze(1) + torch.arange(codes.shape[1])
+            codes.clamp_(*(each.gather(1, columns) for each in self._limits))
+        else:
+            codes.clamp_(*self._limits[:, :, first : first + codes.shape[1]])
         places = self._pinned - first
         inside = self._pins & (places >= 0) & (places < codes.shape[1])
         codes[inside, places[inside]] = self._pinned_codes[inside]
@@ -164,33 +209,37 @@ class ScaledBlockGrid(UniformGrid):
     (progressive group quantization in QServe, Lin et al., 2024, https://arxiv.org/abs/2405.04532).
     """
 
-    def __init__(self, weight: Tensor, form: WeightFormat) -> None:
-        super().__init__(weight, form)
+    def __init__(self, weight: Tensor, form: WeightFormat, *, paired: bool = False) -> None:
+        super().__init__(weight, form, paired=paired)
         self._most = min(LARGEST_MULTIPLIER, 127 // -self._low)
         # A few of the weights that are rounded later are larger: they are clipped, or their codes are.
-        largest = weight.abs().amax(dim=1, keepdim=True)
-        self._row_scales = torch.where(largest > 0, largest / (self._high * self._most), 1.0)
+        largest = weight.abs().amax(dim=1, keepdim=True) / (self._high * self._most)
+        if paired:
+            largest = torch.maximum(largest, pair_reach(weight).unsqueeze(1) / LARGEST_SUM)
+        self._row_scales = torch.where(largest > 0, largest, 1.0)
         self._multipliers = torch.ones_like(self.scales)
 
     def fit(self, first: int, weight: Tensor, importance: Tensor) -> None:
         best, least = torch.ones(self.rows, 1), torch.full((self.rows, 1), torch.inf)
         for multiplier in range(1, self._most + 1):
-            scale = self._row_scales * multiplier
-            codes = (weight / scale).round_().clamp_(self._low, self._high)
-            error = (codes.mul_(scale).sub_(weight).square_() @ importance).unsqueeze(1)
+            error = self._error(weight, self._row_scales * multiplier, importance, multiplier)
             better = error < least
             best = torch.where(better, float(multiplier), best)
             least = torch.where(better, error, least)
-        self._take(first, best[:, 0])
+        self._take(first, best, weight)
 
-    def _take(self, first: int, multipliers: Tensor) -> None:
+    def _take(self, first: int, multipliers: Tensor, weight: Tensor) -> None:
+        """Give the block at ``first`` multipliers [rows, 1]."""
+        scales = self._row_scales * multipliers
         block = first // self.width
-        self._multipliers[:, block] = multipliers
-        self.scales[:, block] = self._row_scales[:, 0] * multipliers
+        self._multipliers[:, block] = multipliers[:, 0]
+        self.scales[:, block] = scales[:, 0]
+        self._limit(first, weight / scales, multipliers)
 
     def refit(self, first: int, codes: Tensor, slope: Tensor, moments: Tensor) -> Tensor:
-        found = _refitted(self._scale(first)[:, 0], codes, slope, moments) / self._row_scales[:, 0]
-        self._take(first, found.round().clamp(1, self._most))
+        before = self._scale(first)
+        found = _refitted(before[:, 0], codes, slope, moments).unsqueeze(1) / self._row_scales
+        self._take(first, found.round_().clamp_(1, self._most), codes * before)
         return self.values(first, codes)
 
     def matrix(self, codes: Tensor) -> QuantizedMatrix:
@@ -346,20 +395,21 @@ def _nearest(palette: Tensor, values: Tensor) -> Tensor:
     return torch.searchsorted(middles.contiguous(), values.contiguous())
 
 
-def make_grid(weight: Tensor, form: WeightFormat, *, affine: bool = False) -> Grid:
+def make_grid(weight: Tensor, form: WeightFormat, *, levels: Levels = "symmetric") -> Grid:
     """The grid of a format.
 
     Args:
         weight: float32 [rows, columns].
         form: fewer than 16 bits.
-        affine: whether a row, or the matrix, of 8 bits has a zero point.
+        levels: of a row, or of the matrix, that is of 8 bits in products.
     """
     if form.granularity == "palette":
         return PaletteGrid(weight, form)
     if form.granularity == "scaled-palette":
         return ScaledPaletteGrid(weight, form)
     if form.granularity == "scaled-block":
-        return ScaledBlockGrid(weight, form)
-    if affine and form.bits == 8 and form.granularity in ("channel", "tensor"):
+        return ScaledBlockGrid(weight, form, paired=levels == "paired")
+    whole = form.bits == 8 and form.granularity in ("channel", "tensor")
+    if levels == "affine" and whole:
         return AffineGrid(weight, form)
-    return UniformGrid(weight, form)
+    return UniformGrid(weight, form, paired=levels == "paired" and whole)

@@ -15,7 +15,7 @@ from bertmobile_export.memory import release_memory
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, PARTS, Layer
 from bertmobile_export.quantization.curvature import Curvature, curvature_of
-from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.grid import Levels, make_grid
 from bertmobile_export.quantization.kept import Kept, from_tensors, to_tensors
 from bertmobile_export.quantization.matrix import QuantizedMatrix
 from bertmobile_export.quantization.moments import moments_of
@@ -37,7 +37,7 @@ def quantize_weights(
     recipe: Recipe,
     samples: Sequence[Mapping[str, NDArray[np.int64]]] = (),
     *,
-    affine: bool = False,
+    levels: Levels = "symmetric",
     words: Sequence[int] = (),
     kept: Path | None = None,
     progress: Progress = lambda done, total: None,
@@ -62,7 +62,7 @@ def quantize_weights(
         network: in float32; matrices that change get tensors of their own.
         recipe: which formats, and how to round.
         samples: the network's inputs, [1, length] int64 each; read where rounding is compensated.
-        affine: whether rows of 8 bits have a zero point.
+        levels: of rows of 8 bits in products, or in all matrices where they have a zero point.
         words: ids of the vocabulary's words; read where the effort is high.
         kept: a folder for what is finished, where the effort is high; one that was stopped goes on there.
         progress: called with the number of layers done and their total.
@@ -77,7 +77,7 @@ def quantize_weights(
         compensated = recipe.rounding == "compensated"
         high = compensated and recipe.effort == "high"
         store = Kept.within(kept if high else None, network, samples, words)
-        finished = store.under(recipe, affine)
+        finished = store.under(recipe, levels)
         tokens = TOKENS
         if high:
             samples = [*samples, *varied(samples, words)]
@@ -93,7 +93,7 @@ def quantize_weights(
             for name, module in matrices(network)
             if recipe.form(name).quantized and not (compensated and _layer_of(name) is not None)
         ]
-        rounded = side_by_side(lambda each: _alone(network, *each, curvature, affine), single)
+        rounded = side_by_side(lambda each: _alone(network, *each, curvature, levels), single)
         for (name, module, _), matrix in zip(single, rounded, strict=True):
             _take(network, name, module, matrix)
         states = embed(network, samples, tokens) if compensated else []
@@ -102,7 +102,7 @@ def quantize_weights(
             name = f"encoder.layers.{index}"
             original = copy.deepcopy(layer)
             if not _restore(network, name, layer, recipe, finished):
-                _quantize_layer(network, name, layer, original, exact, states, curvature, recipe, affine)
+                _quantize_layer(network, name, layer, original, exact, states, curvature, recipe, levels)
                 _keep(network, name, layer, finished)
             if index + 1 < len(layers):  # nothing here reads what the last one returns
                 advance(original, exact)
@@ -166,11 +166,11 @@ def _alone(
     module: nn.Embedding | nn.Linear,
     form: WeightFormat,
     curvature: Curvature | None,
-    affine: bool,
+    levels: Levels,
 ) -> QuantizedMatrix:
     """A matrix outside the layers, rounded by itself."""
     weight = module.weight
-    grid = make_grid(weight, form, affine=affine)
+    grid = make_grid(weight, form, levels=levels_of(network, module, levels))
     untied = module is network.encoder.embeddings.word and not _tied(network, module)
     if curvature is not None and untied and form.bits < 8:
         return round_compensated(weight, damped(curvature.table, TABLE_DAMPING), grid)
@@ -182,6 +182,13 @@ def _tied(network: Network, module: nn.Embedding | nn.Linear) -> list[nn.Linear]
     return [
         each for each in network.modules() if isinstance(each, nn.Linear) and each.weight is module.weight
     ]
+
+
+def levels_of(network: Network, module: nn.Embedding | nn.Linear, levels: Levels) -> Levels:
+    """Of a matrix outside the layers: a table that is only looked up adds nothing up."""
+    if levels == "paired" and isinstance(module, nn.Embedding) and not _tied(network, module):
+        return "symmetric"
+    return levels
 
 
 def _take(network: Network, name: str, module: nn.Embedding | nn.Linear, matrix: QuantizedMatrix) -> None:
@@ -215,7 +222,7 @@ def _quantize_layer(
     states: Sequence[States],
     curvature: Curvature | None,
     recipe: Recipe,
-    affine: bool,
+    levels: Levels,
 ) -> None:
     """Round the linear layers, those with a common input together, in the order in which they run.
 
@@ -235,7 +242,7 @@ def _quantize_layer(
         for part in [part for part, form in forms.items() if form.quantized]:
             linear = getattr(layer, part)
             weight = linear.weight
-            grid = make_grid(weight, forms[part], affine=affine)
+            grid = make_grid(weight, forms[part], levels=levels)
             # Of the little that 8 bits lose, it does not matter where it is lost.
             outputs = curvature.outputs[f"{name}.{part}"] if curvature and forms[part].bits < 8 else None
             matrix = round_compensated(weight + (solved @ weight.T).T, moments.squares, grid, outputs=outputs)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
     from bertmobile_export.network import Network
     from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.quantization.grid import Levels
     from bertmobile_export.recipes import WeightFormat
 
 Inputs = Mapping[str, NDArray[np.int64]]
@@ -60,8 +61,8 @@ class Target(Protocol):
         """How activations are quantized here; None where they stay floating point."""
         ...
 
-    def affine(self, plan: Plan) -> bool:
-        """Whether rows of 8 bits have a zero point; products of integers want codes around zero."""
+    def levels(self, plan: Plan) -> "Levels":
+        """Which codes rows of 8 bits have; products of integers want those around zero."""
         ...
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> "Sequence[WeightFormat]":

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
     from bertmobile_export.network import Network
     from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.quantization.grid import Levels
     from bertmobile_export.targets import Inputs
 
 # The versions that packages are written for, and the first that quantizes activations.
@@ -78,8 +79,8 @@ class CoremlTarget:
 
         return QuantizedActivations("static") if plan.recipe.activations == "static" else None
 
-    def affine(self, plan: Plan) -> bool:
-        return plan.recipe.activations != "static"
+    def levels(self, plan: Plan) -> "Levels":
+        return "symmetric" if plan.recipe.activations == "static" else "affine"
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
         ios = plan.ios or NEWEST_IOS

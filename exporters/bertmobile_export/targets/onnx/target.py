@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
     from bertmobile_export.network import Network
     from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.quantization.grid import Levels
     from bertmobile_export.targets import Inputs
 
 BITS = {
@@ -136,8 +137,9 @@ class OnnxTarget:
                 return QuantizedActivations("static", outputs=plan.portable)
         return None
 
-    def affine(self, plan: Plan) -> bool:
-        return False
+    def levels(self, plan: Plan) -> "Levels":
+        # ONNX Runtime's products on x86 without VNNI saturate.
+        return "symmetric" if plan.recipe.activations == "float" else "paired"
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
         if not plan.ort:

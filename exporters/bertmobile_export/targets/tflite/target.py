@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
     from bertmobile_export.network import Network
     from bertmobile_export.network.equalisation import QuantizedActivations
+    from bertmobile_export.quantization.grid import Levels
     from bertmobile_export.targets import Inputs
 
 
@@ -72,8 +73,8 @@ class TfliteTarget:
                 return QuantizedActivations("static", outputs=True)
         return None
 
-    def affine(self, plan: Plan) -> bool:
-        return False
+    def levels(self, plan: Plan) -> "Levels":
+        return "symmetric"
 
     def formats(self, plan: Plan, name: str, rows: int, columns: int) -> list[WeightFormat]:
         from bertmobile_export.targets.tflite.size import SCALE_BYTES

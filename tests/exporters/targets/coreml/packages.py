@@ -116,6 +116,6 @@ def write_package(
     activations = TARGET.quantized_activations(made)
     if activations is not None:
         equalise(network, samples, activations)
-    quantize_weights(network, made.recipe, samples, affine=TARGET.affine(made))
+    quantize_weights(network, made.recipe, samples, levels=TARGET.levels(made))
     TARGET.write(made, network, samples, path, loaded.tokenizer)
     return Package(made, network, path)

@@ -169,6 +169,6 @@ def write_model(
         equalise(network, samples, activations)
     if scaled:
         uneven(network)
-    quantize_weights(network, made.recipe, samples, affine=TARGET.affine(made))
+    quantize_weights(network, made.recipe, samples, levels=TARGET.levels(made))
     (write_ort if made.ort else write)(made, network, samples, path)
     return Written(made, network, path)
