@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import LINEARS_BY_INPUT, Layer
 from bertmobile_export.plan import Plan
-from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.grid import Levels, make_grid
 from bertmobile_export.quantization.moments import Moments, moments_of
 from bertmobile_export.quantization.rounding import round_compensated, round_to_nearest
 from bertmobile_export.quantization.states import States, choose, embed, read_by_head, run_layer
-from bertmobile_export.quantization.weights import matrices, require_finite
+from bertmobile_export.quantization.weights import levels_of, matrices, require_finite
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import WORD_TABLE
 from bertmobile_export.targets import Target
@@ -79,8 +79,9 @@ def measure(
     with torch.inference_mode(False), torch.no_grad(), one_thread_each():
         moments = _moments(network, embed(network, samples, MOMENT_TOKENS))
         words = torch.cat([text["input_ids"][0] for text in choose(samples, RUN_TOKENS)])
-        errors = _own_errors(modules, offered, moments, words)
-        moved = _moved(network, samples, tried, moments, progress)
+        levels = {name: levels_of(network, each, target.levels(plan)) for name, each in modules.items()}
+        errors = _own_errors(modules, offered, levels, moments, words)
+        moved = _moved(network, samples, tried, levels, moments, progress)
     choices = {}
     for name, own in errors.items():
         each = moved[name] / own[tried[name]] if own[tried[name]] else 0.0
@@ -116,6 +117,7 @@ def _moments(network: Network, states: list[States]) -> dict[str, Moments]:
 def _own_errors(
     modules: Mapping[str, nn.Embedding | nn.Linear],
     offered: Mapping[str, Sequence[WeightFormat]],
+    levels: Mapping[str, Levels],
     moments: Mapping[str, Moments],
     words: Tensor,
 ) -> dict[str, dict[WeightFormat, float]]:
@@ -124,33 +126,33 @@ def _own_errors(
     def errors(name: str) -> dict[WeightFormat, float]:
         weight, seen = require_finite(name, modules[name].weight), moments.get(name)
         if name == WORD_TABLE:
-            return {form: _error_of_rows(weight, form, words) for form in offered[name]}
-        return {form: _error(weight, form, seen) for form in offered[name]}
+            return {form: _error_of_rows(weight, form, levels[name], words) for form in offered[name]}
+        return {form: _error(weight, form, levels[name], seen) for form in offered[name]}
 
     return dict(zip(offered, side_by_side(errors, offered), strict=True))
 
 
-def _error(weight: Tensor, form: WeightFormat, moments: Moments | None) -> float:
+def _error(weight: Tensor, form: WeightFormat, levels: Levels, moments: Moments | None) -> float:
     # Rows are rounded independently of each other: a few of them show what all would lose.
     rows = _sample(weight, form, TABLE_ROWS if moments is None else LINEAR_ROWS)
-    change = _rounded(rows, form, moments) - rows
+    change = _rounded(rows, form, levels, moments) - rows
     seen = change if moments is None else change @ moments.squares
     return float((seen * change).sum()) / len(rows)
 
 
-def _error_of_rows(weight: Tensor, form: WeightFormat, words: Tensor) -> float:
+def _error_of_rows(weight: Tensor, form: WeightFormat, levels: Levels, words: Tensor) -> float:
     """As :func:`_error`, of the rows that texts read: frequent words have weights unlike those of others."""
     used, counts = torch.unique(words, return_counts=True)
     rows = torch.cat([weight[used], _sample(weight, form, TABLE_ROWS)])
     if form.granularity == "palette":  # they are for groups of equally many rows
         rows = rows[: len(rows) // (form.block_size or 1) * (form.block_size or 1)]
-    change = (_rounded(rows, form, None) - rows)[: len(used)]
+    change = (_rounded(rows, form, levels, None) - rows)[: len(used)]
     return float((change.square().sum(dim=1) * counts).sum() / counts.sum())
 
 
-def _rounded(weight: Tensor, form: WeightFormat, moments: Moments | None) -> Tensor:
+def _rounded(weight: Tensor, form: WeightFormat, levels: Levels, moments: Moments | None) -> Tensor:
     """What the codes of ``weight`` [rows, columns] would stand for."""
-    grid = make_grid(weight, form)
+    grid = make_grid(weight, form, levels=levels)
     matrix = (
         round_to_nearest(weight, grid)
         if moments is None
@@ -173,6 +175,7 @@ def _moved(
     network: Network,
     samples: Sequence[Mapping[str, NDArray[np.int64]]],
     tried: Mapping[str, WeightFormat],
+    levels: Mapping[str, Levels],
     moments: Mapping[str, Moments],
     progress: Progress,
 ) -> dict[str, float]:
@@ -188,7 +191,7 @@ def _moved(
     for name, module in matrices(network):
         weight = module.weight
         seen = moments.get(name)
-        changed = _rounded(weight, tried[name], seen)
+        changed = _rounded(weight, tried[name], levels[name], seen)
         if name.startswith("head."):
             moved[name] = distance(changed, weight)
             continue

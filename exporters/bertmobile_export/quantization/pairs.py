@@ -1,8 +1,9 @@
 """Codes of weights whose products every processor adds up alike.
 
 x86 without VNNI multiplies unsigned activations and signed weights of 8 bits, and adds each two products in
-16 bits, where they saturate in silence (PMADDUBSW, Intel's Software Developer's Manual, volume 2B). The largest
-activation is 255: they never do where the two weights, as far as they have one sign, add up to 128 at most.
+16 bits, where they saturate in silence (PMADDUBSW, Intel's Software Developer's Manual, volume 2B). The
+largest activation is 255: they never do where the two weights, as far as they have one sign, add up to 128
+at most.
 """
 
 import torch

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from bertmobile.errors import UsageError
 from bertmobile_export.network import Network
 from bertmobile_export.quantization import quantize_weights, weights
+from bertmobile_export.quantization.grid import Levels
 from bertmobile_export.quantization.varied import COPIES, varied
 from bertmobile_export.recipes import WeightFormat, parse_recipe, read_recipe, with_effort
 from tests.exporters.configs import make_plan
@@ -93,11 +94,11 @@ def test_a_rounding_that_was_stopped_goes_on_and_ends_the_same(
     high = replace(recipe(form, "compensated"), effort="high")
     samples, words = texts(PLAN, 20, seed=1), range(1, PLAN.config.vocab_size)
     whole, network = some_network(), some_network()
-    affine = form.bits == 8
-    quantize_weights(whole, high, samples, words=words, affine=affine)
+    levels: Levels = "affine" if form.bits == 8 else "symmetric"
+    quantize_weights(whole, high, samples, words=words, levels=levels)
     with pytest.raises(Stopped):
         quantize_weights(
-            network, high, samples, words=words, affine=affine, kept=tmp_path, progress=stop_after(1)
+            network, high, samples, words=words, levels=levels, kept=tmp_path, progress=stop_after(1)
         )
     rounded: list[str] = []
     own = weights._quantize_layer
@@ -109,7 +110,7 @@ def test_a_rounding_that_was_stopped_goes_on_and_ends_the_same(
     monkeypatch.setattr(weights, "_quantize_layer", spy)
     monkeypatch.delattr(weights, "curvature_of")
     network = some_network()
-    quantize_weights(network, high, samples, words=words, affine=affine, kept=tmp_path)
+    quantize_weights(network, high, samples, words=words, levels=levels, kept=tmp_path)
     assert rounded == [f"encoder.layers.{i}" for i in range(1, PLAN.config.num_hidden_layers)]
     assert network.codes.keys() == whole.codes.keys()
     for name, tensor in whole.state_dict().items():

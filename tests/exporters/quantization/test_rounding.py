@@ -1,5 +1,7 @@
 """Codes stand for the matrix that they were made from, as nearly as their format allows."""
 
+from typing import get_args
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from bertmobile_export.quantization import QuantizedMatrix
-from bertmobile_export.quantization.grid import make_grid
+from bertmobile_export.quantization.grid import Levels, make_grid
 from bertmobile_export.quantization.rounding import round_compensated, round_to_nearest
 from bertmobile_export.recipes import WeightFormat
 
@@ -35,9 +37,9 @@ MATRICES = arrays.arrays(
 SIZES = {"hidden": 48, "small": 12, "odd": 39}
 
 
-def nearest(values: np.ndarray, form: WeightFormat, *, affine: bool = False) -> QuantizedMatrix:
+def nearest(values: np.ndarray, form: WeightFormat, *, levels: Levels = "symmetric") -> QuantizedMatrix:
     weight = torch.from_numpy(values)
-    return round_to_nearest(weight, make_grid(weight, form, affine=affine))
+    return round_to_nearest(weight, make_grid(weight, form, levels=levels))
 
 
 def inputs(columns: int, count: int = 400, seed: int = 0) -> torch.Tensor:
@@ -84,7 +86,7 @@ def test_with_a_zero_point_every_weight_comes_back_within_a_step(
     values: np.ndarray, granularity: str
 ) -> None:
     values[np.abs(values) < 1e-2] = 0  # half precision scales end below
-    found = nearest(values, WeightFormat(8, granularity), affine=True)  # type: ignore[arg-type]
+    found = nearest(values, WeightFormat(8, granularity), levels="affine")  # type: ignore[arg-type]
     assert found.zeros is not None and found.zeros.dtype == np.int8
     assert (np.abs(found.values() - values) <= found.scales * 1.2).all()
 
@@ -193,8 +195,8 @@ def test_inputs_that_never_move_do_not_stop_compensation() -> None:
 
 def test_rows_cut_off_keep_what_they_stand_for() -> None:
     values = np.random.default_rng(0).standard_normal((8, 16)).astype(np.float32)
-    for form, affine in ((WeightFormat(8), True), (WeightFormat(4, "block", 8), False)):
-        found = nearest(values, form, affine=affine)
+    for form, levels in ((WeightFormat(8), "affine"), (WeightFormat(4, "block", 8), "symmetric")):
+        found = nearest(values, form, levels=levels)  # type: ignore[arg-type]
         assert np.array_equal(found.first_rows(3).values(), found.values()[:3])
     with pytest.raises(ValueError, match="palette"):
         nearest(values, WeightFormat(4, "palette", 2)).first_rows(3)
@@ -240,13 +242,18 @@ def test_rows_that_move_together_do_not_go_too_far(share: float, bits: int) -> N
 
 
 @settings(deadline=None, max_examples=100)
-@given(values=MATRICES, form=st.sampled_from(FORMS), affine=st.booleans(), shift=st.integers(0, 11))
+@given(
+    values=MATRICES,
+    form=st.sampled_from(FORMS),
+    levels=st.sampled_from(get_args(Levels)),
+    shift=st.integers(0, 11),
+)
 def test_a_weight_has_the_same_code_whichever_columns_are_asked_with_it(
-    values: np.ndarray, form: WeightFormat, affine: bool, shift: int
+    values: np.ndarray, form: WeightFormat, levels: Levels, shift: int
 ) -> None:
     weight = torch.from_numpy(values)
     rows, columns = weight.shape
-    grid = make_grid(weight, form, affine=affine)
+    grid = make_grid(weight, form, levels=levels)
     for first in range(0, columns, grid.width):
         block = weight[:, first : first + grid.width]
         grid.fit(first, block, torch.ones(block.shape[1]))
