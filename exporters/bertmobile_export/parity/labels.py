@@ -75,7 +75,8 @@ def _spans(outputs: Outputs, encoded: Encoded) -> Doubles:
     inside = np.array([text == 1 for text in encoded.sequence_ids])
     first, last = spans(inside, LONGEST_ANSWER)
     start, end = (outputs[name].astype(np.float64) for name in ("start_logits", "end_logits"))
-    return np.atleast_2d(start[first] + end[last])
+    # No row where nothing of the context is left.
+    return (start[first] + end[last]).reshape(-1, max(len(first), 1))
 
 
 @dataclass
@@ -95,8 +96,6 @@ class LabelMetrics:
         finite = {name: np.nan_to_num(values) for name, values in actual.items()}
         log_q, log_p = (log_softmax(self.choices(side, encoded)) for side in (finite, reference))
         self._texts += 1
-        if not log_p.size:
-            return  # nothing of the context is left to choose from
         p, q = np.exp(log_p), np.exp(log_q)
         self._text += [self._texts - 1] * len(p)
         self._margins += _margins(p).tolist()
@@ -104,8 +103,10 @@ class LabelMetrics:
         self._moved += np.abs(p - q).max(-1).tolist()
         self._kl += np.maximum(0.0, (p * (log_p - log_q)).sum(-1)).tolist()
 
-    def summary(self) -> dict[str, Any]:
-        """The numbers of the parity report's schema."""
+    def summary(self) -> dict[str, Any] | None:
+        """The numbers of the parity report's schema; None when no text had anything to decide."""
+        if not self._text:
+            return None
         margins, flipped, moved = map(np.array, (self._margins, self._flipped, self._moved))
         tiny = margins < TINY_MARGIN
         flips = flipped & ~tiny
