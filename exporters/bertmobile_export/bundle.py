@@ -96,6 +96,7 @@ def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manife
         mask_slots=plan.mask_slots,
         labels=config.labels if plan.task in ("text-classification", "token-classification") else (),
         problem_type=plan.problem_type,
+        function_to_apply=plan.function_to_apply,
         embedding=(
             EmbeddingSpec(config.hidden_size, config.pooling, config.normalize_embedding)
             if plan.task == "feature-extraction"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bertmobile.errors import UsageError
 from bertmobile.manifest import TensorSpec
 from bertmobile_export.checkpoint.config import ModelConfig
+from bertmobile_export.checkpoint.scores import FunctionToApply
 from bertmobile_export.recipes import Recipe
 
 DEFAULT_LENGTHS = (32, 64, 128, 256)
@@ -75,15 +76,20 @@ class Plan:
 
     @property
     def problem_type(self) -> str | None:
-        """Of a text-classification, as transformers decides it when the config leaves it open.
-
-        One label is then a regression.
-        """
+        """Of a text-classification; one label of which the config says no more may be anything."""
         if self.task != "text-classification":
             return None
-        return self.config.problem_type or (
-            "regression" if self.config.num_labels == 1 else "single_label_classification"
-        )
+        usual = "single_label_classification" if self.config.num_labels > 1 else None
+        return self.config.problem_type or usual
+
+    @property
+    def function_to_apply(self) -> FunctionToApply | None:
+        """What makes scores of the logits of a text-classification.
+
+        Raises:
+            CheckpointError: the checkpoint records an activation that a bundle cannot apply.
+        """
+        return self.config.function_to_apply if self.task == "text-classification" else None
 
     @property
     def bundle_name(self) -> str:

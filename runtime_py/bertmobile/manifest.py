@@ -78,6 +78,7 @@ class Manifest:
     mask_slots: int | None
     labels: tuple[str, ...]
     problem_type: str | None
+    function_to_apply: str | None
     embedding: EmbeddingSpec | None
     tokenizer: TokenizerSpec
     source: Source

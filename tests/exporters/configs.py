@@ -24,6 +24,7 @@ def make_config(**overrides: Any) -> ModelConfig:
         "num_labels": 2,
         "labels": ("LABEL_0", "LABEL_1"),
         "problem_type": None,
+        "recorded_activation": None,
         "architecture": None,
         "pooling": "mean",
         "normalize_embedding": False,

@@ -17,6 +17,7 @@ from bertmobile.manifest import (
     TensorSpec,
     TokenizerSpec,
 )
+from bertmobile_export.checkpoint.scores import usual_function
 
 TESTS = Path(__file__).parents[1]
 LENGTHS = (16, 32, 64)
@@ -51,6 +52,7 @@ def make_manifest(
     *,
     labels=(),
     problem_type=None,
+    function_to_apply=None,
     mask_slots=None,
     lengths=LENGTHS,
     dtype="int32",
@@ -62,6 +64,8 @@ def make_manifest(
     ]
     if mask_slots:
         inputs.append(TensorSpec("mask_positions", dtype, (1, mask_slots)))
+    if task == "text-classification" and function_to_apply is None:
+        function_to_apply = usual_function(problem_type, len(labels))
     shapes = {
         "fill-mask": {"logits": (1, mask_slots or "length", VOCABULARY)},
         "next-sentence": {"logits": (1, 2)},
@@ -87,6 +91,7 @@ def make_manifest(
         mask_slots=mask_slots,
         labels=tuple(labels),
         problem_type=problem_type,
+        function_to_apply=function_to_apply,
         embedding=EmbeddingSpec(HIDDEN, "mean", False) if task == "feature-extraction" else None,
         tokenizer=TokenizerSpec(
             vocab_size=VOCABULARY,

@@ -115,10 +115,16 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str |
             (("score",), "regression"),
             (("a", "b"), "regression"),
             (("only",), "single_label_classification"),
+            (("only",), None),
         ):
             for options in ({}, {"top_k": 2}, {"top_k": None}):
                 fields = {"labels": labels, "problem_type": problem, "lengths": (8, 16)}
                 yield "text-classification", fields, [strings.sentence(random, 5), pair], options
+    for own in ("softmax", "sigmoid", "none"):
+        for asked in ("softmax", "sigmoid", "none", "default", None):
+            fields = {"labels": ("bad", "good"), "function_to_apply": own, "lengths": (8, 16)}
+            options = {"top_k": None, "function_to_apply": asked}
+            yield "text-classification", fields, [strings.sentence(random, 5), None], options
     for strategy in ("none", "simple", "first", "average", "max"):
         for text in _TEXTS:
             for rules in ("uncased", "cased"):

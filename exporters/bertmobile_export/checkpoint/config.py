@@ -11,9 +11,15 @@ from typing import Any, Literal, get_args
 
 from bertmobile.errors import CheckpointError, UsageError
 from bertmobile_export.checkpoint.files import read_json
+from bertmobile_export.checkpoint.scores import (
+    FunctionToApply,
+    ProblemType,
+    recorded_activation,
+    recorded_function,
+    usual_function,
+)
 
 Pooling = Literal["mean", "cls", "max"]
-ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
 HIDDEN_ACTS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
@@ -61,14 +67,21 @@ class ModelConfig:
     num_labels: int
     labels: tuple[str, ...]
     problem_type: ProblemType | None
+    recorded_activation: str | None
     architecture: str | None
     pooling: Pooling
     normalize_embedding: bool
 
     @property
-    def exclusive_labels(self) -> bool:
-        """Whether the labels of a text compete (softmax), or each may hold by itself (sigmoid)."""
-        return self.num_labels > 1 and self.problem_type != "multi_label_classification"
+    def function_to_apply(self) -> FunctionToApply:
+        """What makes scores of the logits of a text classification.
+
+        Raises:
+            CheckpointError: the checkpoint records an activation that a bundle cannot apply.
+        """
+        if self.recorded_activation is not None:
+            return recorded_function(self.recorded_activation)
+        return usual_function(self.problem_type, self.num_labels)
 
 
 def read_config(folder: Path) -> ModelConfig:
@@ -102,6 +115,7 @@ def read_config(folder: Path) -> ModelConfig:
         num_labels=len(labels),
         labels=labels,
         problem_type=_problem_type(raw, path),
+        recorded_activation=recorded_activation(folder, raw),
         architecture=architecture,
         pooling=pooling,
         normalize_embedding=normalize,
@@ -115,12 +129,18 @@ def resolve_task(config: ModelConfig, task: str | None) -> str:
 
     Raises:
         UsageError: ``task`` is not a known task.
-        CheckpointError: the architecture has no task here and none was given.
+        CheckpointError: the architecture has no task here and none was given, or the checkpoint records an
+            activation that a bundle cannot apply.
     """
-    if task is not None:
-        if task not in TASKS:
-            raise UsageError(f"unknown task {task!r}; choose one of: {', '.join(TASKS)}")
-        return task
+    task = _named_task(config) if task is None else task
+    if task not in TASKS:
+        raise UsageError(f"unknown task {task!r}; choose one of: {', '.join(TASKS)}")
+    if task == "text-classification" and config.recorded_activation is not None:
+        recorded_function(config.recorded_activation)  # refused here, before a weight is read
+    return task
+
+
+def _named_task(config: ModelConfig) -> str:
     if config.architecture is None:
         return "feature-extraction"
     if config.architecture not in TASK_BY_ARCHITECTURE:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bertmobile.errors import CheckpointError, UsageError
 from bertmobile_export.checkpoint.files import SHARDS, WEIGHT_FILES, choose_weights
 
-_CONFIG = ("config.json", "modules.json", "*_Pooling/config.json")
+_CONFIG = ("config.json", "modules.json", "config_sentence_transformers.json", "*_Pooling/config.json")
 _TOKENIZER = (
     "vocab.txt",
     "tokenizer.json",

@@ -339,9 +339,7 @@ def _document(result: "Result") -> dict[str, Any]:
 
 def _agreement_document(agreement: "Agreement") -> dict[str, Any]:
     return {
-        "agreement": [
-            {"targets": list(pair), "outputs": outputs} for pair, outputs in agreement.outputs.items()
-        ],
+        "agreement": [{"targets": list(pair), **numbers} for pair, numbers in agreement.numbers.items()],
         "milliseconds": dict(agreement.milliseconds),
     }
 

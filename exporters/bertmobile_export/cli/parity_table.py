@@ -29,16 +29,16 @@ def parity_title(report: dict[str, Any]) -> str:
 def parity_rows(report: dict[str, Any]) -> Table:
     """Header and rows: the outputs, through the engine and through those that were judged beside it."""
     rows = _output_rows(report["outputs"])
-    for engine, outputs in report["also"].items():
-        rows += _output_rows(outputs, f" ({engine})")
+    for engine, numbers in report["also"].items():
+        rows += _output_rows(numbers["outputs"], f" ({engine})")
     return _HEADER, rows
 
 
 def agreement_rows(agreement: "Agreement") -> Table:
     """Header and rows: each output of each two targets."""
     rows = []
-    for pair, outputs in agreement.outputs.items():
-        rows += _output_rows(outputs, f" ({' / '.join(pair)})")
+    for pair, numbers in agreement.numbers.items():
+        rows += _output_rows(numbers["outputs"], f" ({' / '.join(pair)})")
     return _HEADER, rows
 
 

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from bertmobile import Model
 from bertmobile.errors import ParityError
-from bertmobile_export.parity.metrics import OutputMetrics
+from bertmobile.tokenization import Encoded
+from bertmobile_export.parity.numbers import Numbers
 from bertmobile_export.parity.reference import Reference
 from bertmobile_export.texts import Sample, TextSet
 from bertmobile_export.threads import one_thread_each
@@ -32,7 +33,7 @@ class Answer:
     sample: Sample
     bucket: int
     inputs: dict[str, NDArray[Any]]
-    tokens: int
+    encoded: Encoded
     actual: Outputs
     reference: Outputs
     also: Mapping[str, Outputs]
@@ -43,22 +44,22 @@ class Answer:
 class Comparison:
     """All texts through both models."""
 
-    metrics: dict[str, OutputMetrics]
+    numbers: Numbers
     texts: TextSet
-    also: dict[str, dict[str, OutputMetrics]] = field(default_factory=dict)
+    also: dict[str, Numbers] = field(default_factory=dict)
     """The same through other engines, by their names."""
-    numbers: list[int] = field(default_factory=list)
-    """Which of the texts were compared: the metrics count only these."""
+    compared: list[int] = field(default_factory=list)
+    """Which of the texts were compared: the numbers count only these."""
     buckets: Counter[int] = field(default_factory=Counter)
     kept: list[Answer] = field(default_factory=list)
 
 
-def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]], list[int], int]:
+def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]], list[int], Encoded]:
     """What the bundle's model is fed for a text.
 
     Returns:
         The inputs by name, [1, bucket] each; the rows that ``mask_positions`` asks for (empty when there is
-        no such input); and the number of tokens without padding.
+        no such input); and the tokens.
     """
     encoded = model.encode(sample.text, sample.pair)
     inputs = dict(encoded.inputs)
@@ -69,7 +70,7 @@ def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]],
         positions = [i for i, token in enumerate(encoded.ids) if token == mask][:slots]
         filled = positions + [0] * (slots - len(positions))
         inputs["mask_positions"] = np.array([filled], dtype=inputs["input_ids"].dtype)
-    return inputs, positions, len(encoded)
+    return inputs, positions, encoded
 
 
 def meaningful_outputs(model: Model, outputs: dict[str, NDArray[Any]], tokens: int, masks: int) -> Outputs:
@@ -91,7 +92,8 @@ def _answer(model: Model, also: Mapping[str, Model], reference: Reference, sampl
     Raises:
         ParityError: the bundle's tokens are not those of the source's tokenizer.
     """
-    inputs, positions, tokens = model_inputs(model, sample)
+    inputs, positions, encoded = model_inputs(model, sample)
+    tokens = len(encoded)
     ids = inputs["input_ids"][:, :tokens]
     if ids[0].tolist() != reference.token_ids(sample.text, sample.pair, model.manifest.lengths[-1]):
         raise ParityError(
@@ -110,7 +112,7 @@ def _answer(model: Model, also: Mapping[str, Model], reference: Reference, sampl
         sample=sample,
         bucket=model.manifest.bucket(tokens),
         inputs=inputs,
-        tokens=tokens,
+        encoded=encoded,
         actual=meaningful(model.run(inputs)),
         reference=meaningful(expected),
         also={name: meaningful(other.run(inputs)) for name, other in also.items()},
@@ -139,7 +141,8 @@ def compare(
     Raises:
         ParityError: different tokens, or no text that can be compared.
     """
-    comparison = Comparison(metrics_of(model), texts, {name: metrics_of(model) for name in also})
+    manifest = model.manifest
+    comparison = Comparison(Numbers.of(manifest), texts, {name: Numbers.of(manifest) for name in also})
     done = 0
     with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
         for batch in batched(texts.samples, BATCH):
@@ -148,22 +151,16 @@ def compare(
                 progress(done, len(texts.samples))
                 if answer is None:
                     continue
-                comparison.numbers.append(done - 1)
-                for name, metrics in comparison.metrics.items():
-                    metrics.add(answer.actual[name], answer.reference[name])
-                    for engine, outputs in answer.also.items():
-                        comparison.also[engine][name].add(outputs[name], answer.reference[name])
+                comparison.compared.append(done - 1)
+                comparison.numbers.add(answer.actual, answer.reference, answer.encoded)
+                for engine, outputs in answer.also.items():
+                    comparison.also[engine].add(outputs, answer.reference, answer.encoded)
                 if comparison.buckets[answer.bucket] < keep_per_bucket:
                     comparison.kept.append(answer)
                 comparison.buckets[answer.bucket] += 1
     if not comparison.buckets:
         raise ParityError("none of the texts could be compared; every mask lies behind the longest bucket")
     return comparison
-
-
-def metrics_of(model: Model) -> dict[str, OutputMetrics]:
-    """Fresh metrics for each output."""
-    return {spec.name: OutputMetrics(scores=spec.name.endswith("logits")) for spec in model.manifest.outputs}
 
 
 def batched(samples: Sequence[Sample], size: int) -> Iterator[Sequence[Sample]]:

@@ -53,9 +53,9 @@ def _case(answer: Answer) -> dict[str, Any]:
         "text": answer.sample.text,
         "pair": answer.sample.pair,
         "bucket": answer.bucket,
-        "tokens": answer.tokens,
+        "tokens": len(answer.encoded),
         "inputs": {
-            name: (values[0] if name == "mask_positions" else values[0, : answer.tokens]).tolist()
+            name: (values[0] if name == "mask_positions" else values[0, : len(answer.encoded)]).tolist()
             for name, values in answer.inputs.items()
         },
         "outputs": {name: _output(answer, name) for name in answer.actual},

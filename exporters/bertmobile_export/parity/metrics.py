@@ -30,7 +30,8 @@ def _norm(values: Floats) -> float:
     return float(np.linalg.norm(values.astype(np.float64)))
 
 
-def _log_softmax(logits: Floats) -> NDArray[np.float64]:
+def log_softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Logarithms of the softmax over the last axis, in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     normalised: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return normalised
@@ -79,7 +80,7 @@ class OutputMetrics:
         self._top5.extend(
             len(np.intersect1d(mine, theirs)) / count for mine, theirs in zip(*best, strict=True)
         )
-        log_p, log_q = _log_softmax(reference), _log_softmax(actual)
+        log_p, log_q = log_softmax(reference), log_softmax(actual)
         self._kl.extend(np.maximum(0.0, (np.exp(log_p) * (log_p - log_q)).sum(-1)).tolist())
 
     def directions(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

@@ -71,8 +71,8 @@ class Reference:
             return {name: outputs[name].numpy() for name in ("start_logits", "end_logits")}
         logits = outputs.logits
         if self.task == "text-classification":
-            scores = logits.softmax(-1) if self.config.exclusive_labels else logits.sigmoid()
-            return {"logits": logits.numpy(), PROBABILITIES: scores.numpy()}
+            scores = {"softmax": logits.softmax(-1), "sigmoid": logits.sigmoid(), "none": logits}
+            return {"logits": logits.numpy(), PROBABILITIES: scores[self.config.function_to_apply].numpy()}
         return {"logits": logits.numpy()}
 
     def _pool(self, states: torch.Tensor) -> torch.Tensor:

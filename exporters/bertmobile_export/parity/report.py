@@ -14,32 +14,47 @@ from bertmobile.errors import ParityError
 from bertmobile.schemas import validate
 from bertmobile_export.parity.compare import Comparison, excerpt
 from bertmobile_export.parity.cpu import instruction_sets, machine
-from bertmobile_export.parity.metrics import OutputMetrics
+from bertmobile_export.parity.numbers import Numbers
 from bertmobile_export.recipes import Recipe
 
 EVALUATOR = "mlprogram-evaluator"
 EVALUATOR_NOTE = "the evaluator computes what the package says, and is not Core ML itself"
-# How each threshold is compared; the others are numbers that only inform.
-_AT_MOST = ("max_abs",)
-_WORST = {"max_abs": "worst_abs_text", "cosine_min": "worst_text"}
+# How each threshold is compared: these must not be below their bounds, all others not above.
+_AT_LEAST = ("cosine_mean", "cosine_min", "top1")
+# The text that decided a number; each number of a text is one of those that were compared.
+_WORST = {
+    "max_abs": "worst_abs_text",
+    "cosine_min": "worst_text",
+    "flip_share": "flipped_text",
+    "probability_max": "moved_text",
+    "value_max": "moved_text",
+}
+
+# By what they judge: ``outputs``, ``labels`` or ``values``.
+Thresholds = Mapping[str, Mapping[str, float]]
 
 
 @cache
-def _all_thresholds() -> dict[str, dict[str, float]]:
+def _all_thresholds() -> Mapping[str, Thresholds]:
     text = resources.files(__package__).joinpath("thresholds.json").read_text(encoding="utf-8")
-    thresholds: dict[str, dict[str, float]] = json.loads(text)
+    thresholds: dict[str, Thresholds] = json.loads(text)
     return thresholds
 
 
-def thresholds_for(recipe: Recipe, *, trained: bool) -> dict[str, float]:
-    """What a recipe must keep. Ranks of a model that was never trained are noise: cosines alone count."""
-    thresholds = dict(_all_thresholds()[recipe.precision])
+def thresholds_for(recipe: Recipe, *, trained: bool) -> Thresholds:
+    """What a recipe must keep, by what is judged: ``outputs``, ``labels`` and ``values``.
+
+    Ranks and decisions of a model that was never trained are noise: cosines alone count.
+    """
+    thresholds = _all_thresholds()[recipe.precision]
+    outputs = dict(thresholds["outputs"])
     for key, bound in recipe.parity.items():
-        thresholds[key] = max(bound, thresholds.get(key, 0.0))
+        outputs[key] = max(bound, outputs.get(key, 0.0))
     if trained:
-        return thresholds
-    cosines = {key: value for key, value in thresholds.items() if key.startswith("cosine")}
-    return cosines or {"cosine_min": _all_thresholds()["float16"]["cosine_min"]}
+        return {**thresholds, "outputs": outputs}
+    cosines = {key: value for key, value in outputs.items() if key.startswith("cosine")}
+    floor = {"cosine_min": _all_thresholds()["float16"]["outputs"]["cosine_min"]}
+    return {"outputs": cosines or floor, "labels": {}, "values": {}}
 
 
 @dataclass(frozen=True)
@@ -63,7 +78,7 @@ class Report:
         ]
         if not values:
             return None
-        return max(values) if key in (*_AT_MOST, "mean_abs", "kl_mean", "kl_max") else min(values)
+        return max(values) if key in ("max_abs", "mean_abs", "kl_mean", "kl_max") else min(values)
 
 
 def make_report(
@@ -82,11 +97,12 @@ def make_report(
     """
     manifest = model.manifest
     thresholds = thresholds_for(recipe, trained=manifest.source.trained)
-    outputs, failures = _judge(comparison.metrics, thresholds, comparison)
+    numbers, failures = _judge(comparison.numbers, thresholds, comparison)
     also = {}
-    for engine, metrics in comparison.also.items():
-        also[engine], more = _judge(metrics, thresholds, comparison)
+    for engine, others in comparison.also.items():
+        also[engine], more = _judge(others, thresholds, comparison)
         failures += [f"{engine}: {failure}" for failure in more]
+    judged = [kind for kind, found in numbers.items() if found]
     document = {
         "schema_version": 1,
         "verdict": "failed" if failures else "passed",
@@ -95,7 +111,7 @@ def make_report(
         "recipe": recipe.name,
         "judged_as": recipe.precision,
         "trained": manifest.source.trained,
-        "thresholds": thresholds,
+        "thresholds": {key: bound for kind in judged for key, bound in thresholds[kind].items()},
         "engine": dict(zip(("name", "version"), model.engine, strict=True)),
         "cpu": {"machine": machine(), "instruction_sets": instruction_sets()},
         "reference": {
@@ -109,7 +125,7 @@ def make_report(
             "sha256": comparison.texts.sha256,
             "per_bucket": {str(bucket): n for bucket, n in sorted(comparison.buckets.items())},
         },
-        "outputs": outputs,
+        **numbers,
         "also": also,
         **inspected,
     }
@@ -120,28 +136,41 @@ def make_report(
 
 
 def _judge(
-    metrics: Mapping[str, OutputMetrics], thresholds: Mapping[str, float], comparison: Comparison
-) -> tuple[dict[str, dict[str, Any]], list[str]]:
-    """The numbers of each output, and which of them break a threshold."""
-    outputs = {name: entry.summary() for name, entry in metrics.items()}
+    found: Numbers, thresholds: Thresholds, comparison: Comparison
+) -> tuple[dict[str, Any], list[str]]:
+    """The numbers of one engine, and which of them break a threshold."""
+    numbers = found.summary()
     failures = []
-    for name, numbers in outputs.items():
-        for key in ("worst_text", "worst_abs_text"):
-            numbers[key] = comparison.numbers[numbers[key]]
-        if numbers["nan_count"] or numbers["inf_count"]:
-            failures.append(f"{name} has {numbers['nan_count']} NaN and {numbers['inf_count']} Inf")
-        for key, bound in thresholds.items():
-            value = numbers[key]
-            if value is not None and (value > bound if key in _AT_MOST else value < bound):
-                failures.append(_failure(name, key, value, bound, numbers, comparison))
-    return outputs, failures
+    for name, output in numbers["outputs"].items():
+        if output["nan_count"] or output["inf_count"]:
+            failures.append(f"{name} has {output['nan_count']} NaN and {output['inf_count']} Inf")
+        failures += _broken(name, output, thresholds["outputs"], comparison)
+    for kind in ("labels", "values"):
+        if numbers[kind]:
+            failures += _broken(kind, numbers[kind], thresholds[kind], comparison)
+    return numbers, failures
 
 
-def _failure(
-    name: str, key: str, value: float, bound: float, numbers: dict[str, Any], comparison: Comparison
-) -> str:
-    side = "above" if key in _AT_MOST else "below"
-    message = f"{name}: {key} {value:.4g} is {side} {bound:g}"
+def _broken(
+    name: str, numbers: dict[str, Any], thresholds: Mapping[str, float], comparison: Comparison
+) -> list[str]:
+    """The thresholds that ``numbers`` break; the texts they name become those of the whole set."""
+    for key in set(_WORST.values()) & numbers.keys():
+        if numbers[key] is not None:
+            numbers[key] = comparison.compared[numbers[key]]
+    failures = []
+    for key, bound in thresholds.items():
+        value = numbers[key]
+        if value is not None and (value < bound if key in _AT_LEAST else value > bound):
+            failures.append(_failure(name, key, bound, numbers, comparison))
+    return failures
+
+
+def _failure(name: str, key: str, bound: float, numbers: dict[str, Any], comparison: Comparison) -> str:
+    side = "below" if key in _AT_LEAST else "above"
+    message = f"{name}: {key} {numbers[key]:.4g} is {side} {bound:g}"
+    if key == "flip_share":
+        message += f", {numbers['flips']} of {numbers['decided']} decisions changed"
     if key in _WORST:
         index = numbers[_WORST[key]]
         message += f" (text {index}, {excerpt(comparison.texts.samples[index])})"

@@ -3,12 +3,17 @@
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bertmobile.errors import UsageError
 from bertmobile.tasks import Context
 from bertmobile.tasks.inputs import Fields, at_least_one
 from bertmobile.tasks.numeric import Floats, as_float32, softmax, top_indices
 from bertmobile.tokenization import Encoded
+
+Inside = NDArray[np.bool_]
+# Tokens of the longest answer that is looked for.
+LONGEST_ANSWER = 15
 
 
 class QuestionAnswering:
@@ -26,7 +31,7 @@ class QuestionAnswering:
         context: str,
         *,
         top_k: int = 1,
-        max_answer_len: int = 15,
+        max_answer_len: int = LONGEST_ANSWER,
         doc_stride: int | None = None,
         handle_impossible_answer: bool = False,
     ) -> dict[str, Any] | list[dict[str, Any]]:
@@ -82,18 +87,24 @@ class QuestionAnswering:
         return answers[0] if top_k == 1 else answers[:top_k]
 
 
-def _probabilities(logits: Floats, inside: np.ndarray[Any, np.dtype[np.bool_]]) -> Floats:
+def _probabilities(logits: Floats, inside: Inside) -> Floats:
     """Softmax over the tokens inside, zero elsewhere; the padding is cut off."""
     scores = np.zeros(inside.size, dtype=np.float32)
     scores[inside] = softmax(logits[: inside.size][inside])
     return scores
 
 
+def spans(inside: Inside, longest: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The first and the last token of each span of at most ``longest`` tokens inside."""
+    first, last = np.nonzero(np.tril(np.triu(np.outer(inside, inside)), longest - 1))
+    return first, last
+
+
 def _best_spans(
-    start: Floats, end: Floats, inside: np.ndarray[Any, np.dtype[np.bool_]], count: int, longest: int
+    start: Floats, end: Floats, inside: Inside, count: int, longest: int
 ) -> list[tuple[int, int, float]]:
     """(first, last, score) of the best spans of at most ``longest`` tokens inside, best first."""
-    first, last = np.nonzero(np.tril(np.triu(np.outer(inside, inside)), longest - 1))
+    first, last = spans(inside, longest)
     scores = start[first] * end[last]
     return [(int(first[best]), int(last[best]), float(scores[best])) for best in top_indices(scores, count)]
 

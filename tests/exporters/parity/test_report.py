@@ -38,7 +38,7 @@ def own_recipe(bits: int, activations: str) -> Recipe:
     ],
 )
 def test_each_recipe_has_its_thresholds(recipe: str, expected: dict[str, float]) -> None:
-    assert thresholds_for(read_recipe(recipe), trained=True) == expected
+    assert thresholds_for(read_recipe(recipe), trained=True)["outputs"] == expected
 
 
 def test_a_recipe_of_the_users_has_those_of_its_precision() -> None:
@@ -54,15 +54,17 @@ def test_a_recipe_of_the_users_has_those_of_its_precision() -> None:
 
 @pytest.mark.parametrize("recipe", ["float32", "float16", "int8", "int8-static"])
 def test_untrained_weights_are_judged_on_cosines_alone(recipe: str) -> None:
-    found = thresholds_for(read_recipe(recipe), trained=False)
+    thresholds = thresholds_for(read_recipe(recipe), trained=False)
+    assert thresholds["labels"] == thresholds["values"] == {}
+    found = thresholds["outputs"]
     assert found
     assert all(key.startswith("cosine") for key in found)
-    trained = thresholds_for(read_recipe(recipe), trained=True)
+    trained = thresholds_for(read_recipe(recipe), trained=True)["outputs"]
     assert all(found[key] == trained[key] for key in found if key in trained)
 
 
 def test_changing_the_answer_leaves_the_thresholds_alone() -> None:
-    thresholds_for(read_recipe("int8"), trained=True).clear()
+    dict(thresholds_for(read_recipe("int8"), trained=True)).clear()
     assert thresholds_for(read_recipe("int8"), trained=True)
 
 
@@ -220,8 +222,8 @@ def test_the_worst_that_an_engine_beside_the_first_answers_decides_too(parts: Ma
         assert report.passed is passed and report.document["verdict"] == ("passed" if passed else "failed")
         outputs, also = report.document["outputs"], report.document["also"]
         assert outputs["logits"]["max_abs"] < 1e-5
-        assert also.keys() == {"rounding"} and also["rounding"].keys() == outputs.keys()
-        assert (also["rounding"]["logits"]["max_abs"] > 1e-2) is not passed
+        assert also.keys() == {"rounding"} and also["rounding"]["outputs"].keys() == outputs.keys()
+        assert (also["rounding"]["outputs"]["logits"]["max_abs"] > 1e-2) is not passed
     (failure,) = report.failures
     assert failure.startswith("rounding: logits: max_abs ") and "(text " in failure
 

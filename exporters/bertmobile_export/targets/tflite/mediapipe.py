@@ -47,7 +47,7 @@ def adapt(model: flatbuffer.Model, plan: Plan) -> None:
     """
     subgraph, signature = model.subgraphs[0], model.signatureDefs[0]
     if plan.task == "text-classification":
-        _add_probabilities(model, exclusive=plan.config.exclusive_labels)
+        _add_probabilities(model, exclusive=plan.function_to_apply == "softmax")
     tensors = {entry.name.decode(): entry.tensorIndex for entry in signature.outputs}
     outputs = OUTPUTS[plan.task]
     subgraph.outputs = np.array([tensors[role.name] for role in outputs], np.int32)
@@ -76,7 +76,7 @@ def pack_files(path: Path, plan: Plan, vocabulary: bytes) -> None:
 
 
 def _add_probabilities(model: flatbuffer.Model, *, exclusive: bool) -> None:
-    """Append softmax (or sigmoid, where several labels may hold) to the logits as one more output."""
+    """Append softmax (or sigmoid, where labels do not compete) of the logits as one more output."""
     subgraph, signature = model.subgraphs[0], model.signatureDefs[0]
     logits = next(entry for entry in signature.outputs if entry.name == b"logits")
     tensor = copy.copy(subgraph.tensors[logits.tensorIndex])

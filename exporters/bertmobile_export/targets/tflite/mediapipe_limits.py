@@ -13,7 +13,8 @@ def check_plan(plan: Plan) -> None:
     """Refuse what MediaPipe has no task for.
 
     Raises:
-        UsageError: another task, several lengths, a regression, or labels that do not fit on lines.
+        UsageError: another task, several lengths, a classifier of bare outputs, or labels that do not fit on
+            lines.
     """
     if plan.task not in TASKS:
         raise UsageError(
@@ -25,10 +26,11 @@ def check_plan(plan: Plan) -> None:
             f"MediaPipe takes one length, not {', '.join(map(str, plan.lengths))}; "
             f"give one, such as --seq-len {plan.lengths[-1]}"
         )
-    if plan.problem_type == "regression":
+    if plan.function_to_apply == "none":
+        cause = plan.config.recorded_activation or plan.problem_type
         raise UsageError(
-            f"{plan.model} is a regression, and MediaPipe's classifier shows scores of labels; "
-            "leave --mediapipe out"
+            f"{plan.model} answers with bare outputs ({cause}), and MediaPipe's classifier shows "
+            "probabilities of labels; leave --mediapipe out"
         )
     if plan.task == "text-classification" and any(
         not label or label.splitlines() != [label] for label in plan.config.labels

@@ -1,7 +1,7 @@
 package org.bertmobile.demo
 
 import kotlin.math.sqrt
-import org.bertmobile.core.ProblemType
+import org.bertmobile.core.FunctionToApply
 import org.bertmobile.core.TaskName
 import org.bertmobile.core.tasks.Aggregation
 import org.bertmobile.core.tasks.Context
@@ -23,7 +23,7 @@ sealed interface Answer {
     /**
      * Best first. For a text with several masks a list for each.
      *
-     * @property shares whether scores are from 0 to 1, which those of a regression need not be.
+     * @property shares whether scores are from 0 to 1, which bare outputs need not be.
      */
     data class Ranked(val lists: List<List<Line>>, val shares: Boolean = true) : Answer
 
@@ -47,7 +47,7 @@ fun answererOf(context: Context): (List<String>) -> Answer = when (context.manif
         }
     }
     TaskName.TEXT_CLASSIFICATION -> TextClassification(context).let { task ->
-        val shares = context.manifest.problemType != ProblemType.REGRESSION
+        val shares = context.manifest.functionToApply != FunctionToApply.NONE
         val labels = { (text, pair): List<String> -> task.answer(text, pair).map { Line(it.label, it.score) } };
         { texts -> Answer.Ranked(listOf(labels(texts).take(SHOWN)), shares) }
     }

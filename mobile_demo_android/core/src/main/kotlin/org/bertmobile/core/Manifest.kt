@@ -40,12 +40,15 @@ enum class TaskName(val spelling: String) {
     FEATURE_EXTRACTION("feature-extraction"),
 }
 
-/** How the scores of a text classification come from its outputs. */
+/** What a text classification was trained for. */
 enum class ProblemType(val spelling: String) {
     SINGLE_LABEL("single_label_classification"),
     MULTI_LABEL("multi_label_classification"),
     REGRESSION("regression"),
 }
+
+/** How the scores of a text classification come from its outputs. */
+enum class FunctionToApply(val spelling: String) { SOFTMAX("softmax"), SIGMOID("sigmoid"), NONE("none") }
 
 /** Whether a bundle was compared with its source, and with which result. */
 enum class Verdict(val spelling: String) { PENDING("pending"), PASSED("passed"), FAILED("failed") }
@@ -87,6 +90,9 @@ class Manifest private constructor(fields: JsonFields) {
     val labels: List<String> = fields.strings("labels")
     val problemType: ProblemType? = fields.value("problem_type")?.let {
         fields.oneOf("problem_type", ProblemType.entries.associateBy { it.spelling })
+    }
+    val functionToApply: FunctionToApply? = fields.value("function_to_apply")?.let {
+        fields.oneOf("function_to_apply", FunctionToApply.entries.associateBy { it.spelling })
     }
     val embedding: EmbeddingSpec? = fields.onlyOrNull("embedding", ::embedding)
     val tokenizer: TokenizerSpec = fields.only("tokenizer", ::tokenizer)

@@ -1,12 +1,11 @@
 package org.bertmobile.core.tasks
 
-import org.bertmobile.core.ProblemType
+import org.bertmobile.core.FunctionToApply
 import org.bertmobile.core.TaskName
 
 /** text-classification: the labels of a text or a pair of texts. */
 class TextClassification(private val context: Context) {
     private val labels = context.manifest.labels
-    private val problemType = context.manifest.problemType
 
     init {
         context.require(TaskName.TEXT_CLASSIFICATION)
@@ -15,19 +14,19 @@ class TextClassification(private val context: Context) {
     /**
      * Label a text or a pair.
      *
-     * @return all labels, best first. A score is a softmax, a sigmoid where there may be several labels or there is
-     *   only one, and the bare output of a regression.
+     * @param functionToApply what makes scores of the model's outputs; by default what the manifest says.
+     * @return all labels, best first.
      */
-    fun answer(text: String, pair: String? = null): List<Label> {
+    fun answer(text: String, pair: String? = null, functionToApply: FunctionToApply? = null): List<Label> {
         val logits = context.output("logits", context.tokenization.encode(text, pair).inputs).values
-        val scores = scores(logits)
+        val scores = scores(logits, functionToApply ?: context.manifest.functionToApply)
         return labels.mapIndexed { index, label -> Label(label, scores[index].toDouble()) }
             .sortedByDescending { it.score }
     }
 
-    private fun scores(logits: FloatArray): FloatArray = when {
-        problemType == ProblemType.REGRESSION -> logits
-        problemType == ProblemType.MULTI_LABEL || labels.size == 1 -> FloatArray(logits.size) { sigmoid(logits[it]) }
-        else -> softmax(logits)
+    private fun scores(logits: FloatArray, function: FunctionToApply?): FloatArray = when (function) {
+        FunctionToApply.SIGMOID -> FloatArray(logits.size) { sigmoid(logits[it]) }
+        FunctionToApply.NONE -> logits
+        FunctionToApply.SOFTMAX, null -> softmax(logits)
     }
 }

@@ -2,6 +2,7 @@ package org.bertmobile.core.tasks
 
 import kotlin.math.abs
 import org.bertmobile.core.Case
+import org.bertmobile.core.FunctionToApply
 import org.bertmobile.core.Span
 import org.bertmobile.core.TaskName
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -53,7 +54,8 @@ private fun fillMask(context: Context, text: String, options: Case): Any {
 }
 
 private fun textClassification(context: Context, text: String, pair: String?, options: Case): Any {
-    val labels = TextClassification(context).answer(text, pair).map { it.document() }
+    val function = FunctionToApply.entries.firstOrNull { it.spelling == options["function_to_apply"] }
+    val labels = TextClassification(context).answer(text, pair, function).map { it.document() }
     val wantsOne = !options.has("top_k")
     return if (wantsOne) labels.first() else labels.take(options.int("top_k") ?: labels.size)
 }
