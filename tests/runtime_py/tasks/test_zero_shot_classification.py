@@ -126,7 +126,7 @@ def test_wrong_calls_are_usage_errors(models, text, options, message):
 def test_a_head_without_entailment_is_refused(models):
     """The pipeline would only warn, and take its last label for entailment."""
     model, _ = models("text-classification", labels=("negative", "neutral", "positive"))
-    with pytest.raises(UsageError, match="needs a model of entailment.*negative, neutral, positive"):
+    with pytest.raises(UsageError, match=r"needs a model of entailment.*negative, neutral, positive"):
         model("text", candidate_labels=["a", "b"])
 
 
