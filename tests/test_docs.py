@@ -28,6 +28,8 @@ from bertmobile.engines import _ENGINES
 from bertmobile.manifest import read_manifest
 from bertmobile.schemas import validate
 from bertmobile.tasks.question_answering import QuestionAnswering
+from bertmobile.tasks.token_classification import TokenClassification
+from bertmobile.tasks.zero_shot_classification import ZeroShotClassification
 from bertmobile.tokenization import DEFAULT_STRIDE
 from bertmobile_export import plan, texts
 from bertmobile_export.budget.fit import narrowed
@@ -782,6 +784,16 @@ def test_the_options_of_question_answering_are_those_of_its_table() -> None:
     assert defaults.pop("doc_stride") == "None"
     assert stated.pop("doc_stride").startswith(f"{DEFAULT_STRIDE},")
     assert stated == defaults
+
+
+@pytest.mark.parametrize(
+    ("heading", "task"),
+    [("token-classification", TokenClassification), ("Zero-shot classification", ZeroShotClassification)],
+)
+def test_the_options_of_a_task_are_those_of_its_table(heading: str, task: type) -> None:
+    parameters = inspect.signature(task.answer).parameters.values()
+    stated = [code(row[0])[0] for row in rows(section("docs/runtime.md", heading))]
+    assert stated == [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
 
 
 LENGTHS = ",".join(map(str, plan.DEFAULT_LENGTHS))

@@ -21,6 +21,8 @@ Examples:
     bertmobile-run mnli.tflite "A man sleeps." --pair "Nobody is awake." --json
   Find names, whole words at a time:
     bertmobile-run ner.tflite --aggregation first "Ada Lovelace lived in London."
+  Choose among labels of yours, with a model of entailment:
+    bertmobile-run mnli.tflite --candidate-labels "animals, politics" "Two dogs run after a ball."
   Ask each line of a file:
     bertmobile-run qa.tflite --question "Who wrote it?" < paragraphs.txt
   Vector of a text:
@@ -41,6 +43,12 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 4 an optional package is missing.
 @click.option("--context", metavar="TEXT", help="Context; each TEXT is then a question.")
 @click.option("--top-k", type=click.IntRange(min=1), metavar="N", help="Number of answers.")
 @click.option("--aggregation", metavar="NAME", help="Join tokens: none, simple, first, average or max.")
+@click.option(
+    "--stride", type=click.IntRange(min=0), metavar="N", help="Tokens shared by parts of a long text."
+)
+@click.option("--candidate-labels", metavar="LABELS", help="Labels of yours, with commas between.")
+@click.option("--multi-label", is_flag=True, default=None, help="Several of these labels may hold.")
+@click.option("--hypothesis-template", metavar="TEXT", help="What a text may entail; {} is the label.")
 @click.option("--embed", is_flag=True, help="Print the vector of each TEXT (feature-extraction).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
 @click.option("--json-lines", is_flag=True, help="Read JSON from stdin and print JSON, line by line.")
@@ -59,6 +67,10 @@ def command(
     context: str | None,
     top_k: int | None,
     aggregation: str | None,
+    stride: int | None,
+    candidate_labels: str | None,
+    multi_label: bool | None,
+    hypothesis_template: str | None,
     embed: bool,
     as_json: bool,
     json_lines: bool,
@@ -74,14 +86,21 @@ def command(
     """
     extra = {"text_pair": pair, "question": question, "context": context}
     fixed = {name: text for name, text in extra.items() if text is not None}
-    options = {"top_k": top_k, "aggregation_strategy": aggregation}
+    options = {
+        "top_k": top_k,
+        "aggregation_strategy": aggregation,
+        "stride": stride,
+        "candidate_labels": candidate_labels,
+        "multi_label": multi_label,
+        "hypothesis_template": hypothesis_template,
+    }
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     if as_json and json_lines:
         raise UsageError("--json and --json-lines exclude each other; give one")
     if pair is not None and len(fixed) > 1:
         raise UsageError("--pair does not go with --question or --context")
     if embed and given:
-        raise UsageError("--embed takes neither --top-k nor --aggregation")
+        raise UsageError("--embed goes with no option of answers, such as --top-k")
     if texts and len(fixed) == 2:
         raise UsageError("--question and --context are one input together; leave TEXT out")
     if json_lines and (texts not in ((), ("-",)) or len(fixed) == 2):

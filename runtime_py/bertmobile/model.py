@@ -1,6 +1,5 @@
 """A bundle as a callable: verify it, open its engine and its task, and answer."""
 
-import inspect
 from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from bertmobile.bundle import check_verdict, verify_bundle
 from bertmobile.engines import Engine, Tensors, open_engine
-from bertmobile.errors import UsageError
+from bertmobile.errors import BertMobileError, UsageError
 from bertmobile.manifest import Manifest, read_manifest
 from bertmobile.tasks import Context, open_task
 from bertmobile.tasks.feature_extraction import FeatureExtraction
@@ -26,19 +25,21 @@ class Model:
         manifest: what the bundle says about itself.
     """
 
-    def __init__(self, manifest: Manifest, tokenization: Tokenization, engine: Engine) -> None:
+    def __init__(
+        self, manifest: Manifest, tokenization: Tokenization, engine: Engine, **options: Any
+    ) -> None:
         """Join the parts that :func:`load` opens; the model closes the engine.
 
         Raises:
             BundleError: the manifest's task is unknown.
+            UsageError: an option that the task does not have.
         """
         self.manifest = manifest
         self._tokenization = tokenization
         self._engine: Engine | None = engine
         self._lock = Lock()
         self._task = open_task(Context(manifest, tokenization, self.run))
-        parameters = inspect.signature(self._task.answer).parameters.values()
-        self._options = [entry.name for entry in parameters if entry.kind is entry.KEYWORD_ONLY]
+        self._task.defaults = self._task.checked(options)
 
     @property
     def engine(self) -> tuple[str, str]:
@@ -51,36 +52,27 @@ class Model:
             raise UsageError("the model is closed; load it again")
         return self._engine.name, self._engine.version
 
-    def __call__(self, inputs: object = None, /, **options: Any) -> Any:
-        """Answer one input, or a list of them.
+    def __call__(self, inputs: object = None, *second: object, **options: Any) -> Any:
+        """Answer one input, a list of them, or a generator of them, as transformers' pipeline does.
 
         Args:
             inputs: a string; a pair as a tuple; a dictionary with the task's fields (``text``, ``text_pair``,
                 or ``question``, ``context``); or a list of these. One input may also be given as keywords:
                 ``model(question=..., context=...)``.
+            second: the context of a question, or the ``candidate_labels`` of a text.
             options: the task's options; see ``answer`` of its module in ``bertmobile.tasks``.
 
         Returns:
-            The task's answer; for a list, a list of answers.
+            What the pipeline of the task gives for this call; docs/runtime.md has the table.
 
         Raises:
             UsageError: an input or an option that the task does not take; a model that was closed.
         """
-        fields = self._task.fields.names
-        if inputs is None and options.keys() & set(fields):
-            inputs = {name: options.pop(name) for name in fields if name in options}
-        unknown = [name for name in options if name not in self._options]
-        if unknown:
-            raise UsageError(
-                f"{self.manifest.task} has no option {', '.join(unknown)}; "
-                f"its options: {', '.join(self._options) or 'none'}"
-            )
-        if isinstance(inputs, list):
-            return [self._answer(item, options) for item in inputs]
-        return self._answer(inputs, options)
-
-    def _answer(self, item: object, options: dict[str, Any]) -> Any:
-        return self._task.answer(*self._task.fields.read(item), **options)
+        if second:
+            if self._task.second is None or len(second) > 1 or self._task.second in options:
+                raise UsageError(f"{self.manifest.task} takes one input, or a list of them; name its options")
+            options[self._task.second] = second[0]
+        return self._task(inputs, **options)
 
     def embed(self, texts: str | Sequence[str]) -> Floats:
         """One vector for each text, pooled and normalised as the manifest's ``embedding`` says.
@@ -152,6 +144,7 @@ def load(
     cache_dir: str | Path | None = None,
     verify: bool = True,
     allow_unverified: bool = False,
+    **options: Any,
 ) -> Model:
     """Open a bundle.
 
@@ -162,10 +155,11 @@ def load(
         cache_dir: folder for the engine's caches; without it nothing is cached.
         verify: compare every file with the manifest (reads them once); the verdict counts either way.
         allow_unverified: accept a bundle whose parity verdict is ``pending`` or ``failed``.
+        options: of the task, for every call that does not give them.
 
     Raises:
         BundleError: the bundle is damaged, unreadable or not verified.
-        UsageError: no such engine, or one that cannot run this bundle.
+        UsageError: no such engine, or one that cannot run this bundle; an option that the task does not have.
         MissingDependencyError: the engine's package is not installed.
     """
     folder = Path(folder)
@@ -183,4 +177,8 @@ def load(
         threads=threads,
         cache_dir=None if cache_dir is None else Path(cache_dir),
     )
-    return Model(manifest, tokenization, opened)
+    try:
+        return Model(manifest, tokenization, opened, **options)
+    except BertMobileError:
+        opened.close()
+        raise

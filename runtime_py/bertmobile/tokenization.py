@@ -2,7 +2,8 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Encoded:
         sequence_ids: 0 or 1, the text that a token comes from; None for added tokens.
         word_ids: number of the word in its own text; None for added tokens.
         dropped: tokens that did not fit.
+        begin: tokens of a long text that come before those of this window.
     """
 
     text: str
@@ -50,6 +52,7 @@ class Encoded:
     sequence_ids: list[int | None]
     word_ids: list[int | None]
     dropped: int = 0
+    begin: int = 0
 
     def __len__(self) -> int:
         """Number of tokens without the padding."""
@@ -100,29 +103,44 @@ class Tokenization:
         """The largest bucket, in tokens."""
         return self._lengths[-1]
 
-    def encode(self, text: str, pair: str | None = None) -> Encoded:
+    def encode(
+        self, text: str, pair: str | None = None, *, max_length: int | None = None, keep_pair: bool = False
+    ) -> Encoded:
         """Tokens of a text or a pair in the smallest bucket that holds them.
 
         What does not fit the largest bucket is dropped from the end, of the longer text first, with a
         :class:`TruncationWarning`.
 
+        Args:
+            text: the text.
+            pair: the second text.
+            max_length: a shorter limit than the largest bucket's, in tokens with the special ones.
+            keep_pair: drop from the first text only.
+
         Raises:
-            UsageError: not a string, or a string that is not valid Unicode.
+            UsageError: not a string, a string that is not valid Unicode, or a second text that has to be
+                kept and leaves no room.
         """
+        longest = self.longest if max_length is None else min(max_length, self.longest)
         first = self._tokens(text)
         # An empty second text is no second text, as for the reference tokenizer.
         second = None if pair in (None, "") else self._tokens(pair)
-        room = self.longest - self._tokenizer.num_special_tokens_to_add(second is not None)
+        room = max(0, longest - self._tokenizer.num_special_tokens_to_add(second is not None))
         sizes = (len(first), 0 if second is None else len(second))
         dropped = max(0, sum(sizes) - room)
         if dropped:
+            keep = (room - sizes[1], sizes[1]) if keep_pair else _longest_first(sizes, room)
+            if keep[0] < min(1, room):
+                raise UsageError(
+                    f"{pair!r} has {sizes[1]} tokens and leaves no room for the text in {longest}; "
+                    "make it shorter, or export with a longer length"
+                )
             warnings.warn(
                 f"{sum(sizes) - dropped} of {sum(sizes)} tokens kept, {dropped} dropped from the end: "
-                f"the bundle's longest input is {self.longest} tokens with the special ones",
+                f"the longest input is {longest} tokens with the special ones",
                 TruncationWarning,
                 stacklevel=2,
             )
-            keep = _longest_first(sizes, room)
             first.truncate(keep[0])
             if second is not None:
                 second.truncate(keep[1])
@@ -151,20 +169,38 @@ class Tokenization:
                 f"the question has {len(first)} tokens and leaves no room for the context in "
                 f"{self.longest}; ask a shorter question, or export with a longer length"
             )
-        if stride is None:
-            stride = min(DEFAULT_STRIDE, self.longest // 2)
-            if stride >= room:
-                stride = room // 2
-        if len(second) > room:
-            if not 0 <= stride < room:
-                raise UsageError(
-                    f"doc_stride must be from 0 to {room - 1} (the question leaves {room} tokens of "
-                    f"{self.longest} for the context), not {stride}"
-                )
-            second.truncate(room, stride=stride)
         return [
-            self._encoded(question, context, first, window, 0) for window in [second, *second.overflowing]
+            self._encoded(question, context, first, window, 0, begin)
+            for begin, window in self._cut(second, room, stride, "doc_stride")
         ]
+
+    def parts(
+        self, text: str | list[str], *, stride: int | None = None, delimiter: str = " "
+    ) -> list[Encoded]:
+        """The parts of a text that may be too long for one run.
+
+        Args:
+            text: a text, or a list of its words, each of which becomes tokens alone.
+            stride: as in :meth:`windows`.
+            delimiter: what stands between words in the text that offsets refer to.
+
+        Returns:
+            The windows in order; offsets refer to the whole text.
+
+        Raises:
+            UsageError: the stride is negative or leaves no room for new tokens, or a text is not valid.
+        """
+        starts = None
+        tokens = self._tokens(text, words=isinstance(text, list))
+        if isinstance(text, list):
+            starts = list(accumulate((len(word) + len(delimiter) for word in text), initial=0))
+            text = delimiter.join(text)
+        room = self.longest - self._tokenizer.num_special_tokens_to_add(False)
+        windows = [
+            self._encoded(text, None, window, None, 0, begin)
+            for begin, window in self._cut(tokens, room, stride, "stride")
+        ]
+        return windows if starts is None else [_moved(window, starts) for window in windows]
 
     def decode(self, ids: Sequence[int], *, skip_special_tokens: bool) -> str:
         """Text of token ids."""
@@ -195,18 +231,43 @@ class Tokenization:
         ids: list[int] = self._tokens(text).ids
         return ids
 
-    def _tokens(self, text: object) -> Encoding:
-        if not isinstance(text, str):
-            raise UsageError(f"a text must be a string, not {type(text).__name__}")
+    def _cut(
+        self, tokens: Encoding, room: int, stride: int | None, option: str
+    ) -> list[tuple[int, Encoding]]:
+        """(tokens before it, window) for windows that fit the room."""
+        if len(tokens) <= room:
+            return [(0, tokens)]
+        if stride is None:
+            stride = min(DEFAULT_STRIDE, self.longest // 2)
+            if stride >= room:
+                stride = room // 2
+        if not isinstance(stride, int) or not 0 <= stride < room:
+            raise UsageError(
+                f"{option} must be from 0 to {room - 1} (a window has room for {room} tokens of the text, of "
+                f"{self.longest}), not {stride}"
+            )
+        tokens.truncate(room, stride=stride)
+        return [(number * (room - stride), part) for number, part in enumerate([tokens, *tokens.overflowing])]
+
+    def _tokens(self, text: Any, *, words: bool = False) -> Encoding:
+        for part in text if words else [text]:
+            if not isinstance(part, str):
+                raise UsageError(f"a text must be a string, not {type(part).__name__}")
         try:
-            return self._tokenizer.encode(text, add_special_tokens=False)
+            return self._tokenizer.encode(text, is_pretokenized=words, add_special_tokens=False)
         except TypeError as failure:  # how the library refuses lone surrogates
             raise UsageError(
                 "a text holds lone surrogates, which are not valid Unicode; remove them"
             ) from failure
 
     def _encoded(
-        self, text: str, pair: str | None, first: Encoding, second: Encoding | None, dropped: int
+        self,
+        text: str,
+        pair: str | None,
+        first: Encoding,
+        second: Encoding | None,
+        dropped: int,
+        begin: int = 0,
     ) -> Encoded:
         tokens = self._tokenizer.post_process(first, second, True)
         length = len(tokens)
@@ -232,7 +293,17 @@ class Tokenization:
             sequence_ids=_sequence_ids(tokens.special_tokens_mask, len(first)),
             word_ids=tokens.word_ids,
             dropped=dropped,
+            begin=begin,
         )
+
+
+def _moved(window: Encoded, starts: Sequence[int]) -> Encoded:
+    """Offsets in words as offsets in the text; ``starts`` has the place of each word."""
+    offsets = [
+        place if word is None else (place[0] + starts[word], place[1] + starts[word])
+        for place, word in zip(window.offsets, window.word_ids, strict=True)
+    ]
+    return replace(window, offsets=offsets)
 
 
 def _sequence_ids(special_tokens_mask: list[int], first: int) -> list[int | None]:

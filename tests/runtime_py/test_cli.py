@@ -55,7 +55,7 @@ def test_json_is_one_object_on_stdout(capsys, classifier):
     document = json.loads(capsys.readouterr().out)
     assert document["task"] == "text-classification" and document["bundle"].startswith("tiny")
     assert [result["input"] for result in document["results"]] == ["first", "second"]
-    assert document["results"][0]["output"]["label"] in LABELS
+    assert document["results"][0]["output"][0]["label"] in LABELS
 
 
 @pytest.mark.parametrize("arguments", [[], ["-"]])
@@ -151,6 +151,27 @@ def test_aggregation_is_passed_on(capsys, bundle, hash_engine):
     assert all("entity_group" in entity for entity in result["output"])
 
 
+def test_stride_is_passed_on(capsys, bundle, hash_engine):
+    folder = str(bundle("token-classification", labels=("O", "X")))
+    assert main([folder, "word " * 100, "--aggregation", "simple", "--stride", "9", "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    with bertmobile.model.load(folder) as model:
+        assert result["output"] == model("word " * 100, aggregation_strategy="simple", stride=9)
+
+
+def test_labels_of_ones_own_are_judged_by_entailment(capsys, bundle, hash_engine):
+    folder = str(bundle("text-classification", labels=("entailment", "contradiction")))
+    options = ["--candidate-labels", "rain, sun", "--multi-label", "--hypothesis-template", "It is {}."]
+    assert main([folder, "It rained.", *options, "--json"]) == 0
+    (result,) = json.loads(capsys.readouterr().out)["results"]
+    with bertmobile.model.load(folder) as model:
+        assert result["output"] == model(
+            "It rained.", ["rain", "sun"], multi_label=True, hypothesis_template="It is {}."
+        )
+    assert main([folder, "It rained.", *options]) == 0
+    assert {line.split()[0] for line in capsys.readouterr().out.splitlines()} == {"rain", "sun"}
+
+
 def test_embed_prints_the_vector(capsys, bundle, hash_engine):
     folder = str(bundle("feature-extraction"))
     assert main([folder, "--embed", "text"]) == 0
@@ -183,6 +204,8 @@ def test_a_cut_text_is_one_warning_line_on_stderr(capsys, classifier):
         ["text", "--question", "b", "--context", "c"],
         ["text", "--question", "b"],
         ["text", "--aggregation", "max"],
+        ["text", "--candidate-labels", "a, b"],
+        ["text", "--multi-label"],
         ["text", "--embed"],
         ["text", "--embed", "--top-k", "3"],
     ],

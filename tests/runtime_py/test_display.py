@@ -20,5 +20,10 @@ def test_nothing_found_is_said():
     assert lines([]) == ["(nothing found)"]
 
 
-def test_an_array_shows_its_shape():
-    assert lines(np.zeros((1, 5, 8), np.float32))[0].startswith("float32 [1, 5, 8]")
+def test_states_of_tokens_show_how_many_they_are():
+    assert lines(np.zeros((1, 5, 8), np.float32).tolist())[0].startswith("5 tokens, 8 numbers each")
+
+
+def test_labels_of_a_zero_shot_classification_are_a_line_each():
+    answer = {"sequence": "a", "labels": ["rain", "sun"], "scores": [0.75, 0.25]}
+    assert lines(answer) == ["rain  0.7500", "sun   0.2500"]

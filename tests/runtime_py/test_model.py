@@ -24,7 +24,7 @@ def classifier():
 def test_load_answers_with_the_engine_it_opened(bundle, hash_engine, tmp_path):
     folder = bundle("text-classification", labels=LABELS)
     with load(folder, engine="litert", threads=2, cache_dir=tmp_path / "cache") as model:
-        assert model("text")["label"] in LABELS
+        assert model("text")[0]["label"] in LABELS
         assert model.manifest.task == "text-classification"
     (engine,) = hash_engine
     assert engine.folder == folder and engine.closed
@@ -73,8 +73,38 @@ def test_a_folder_that_is_no_bundle_is_a_bundle_error(tmp_path):
 
 def test_a_list_gives_a_list_of_the_same_answers(classifier):
     items = ["one", ("two", "three"), {"text": "four"}, {"text": "five", "text_pair": "six"}, ""]
-    assert classifier(items) == [classifier(item) for item in items]
+    assert classifier(items, top_k=2) == [classifier(item, top_k=2) for item in items]
     assert classifier([]) == []
+
+
+def test_a_generator_is_read_as_its_answers_are(classifier):
+    read = []
+    answers = classifier(read.append(text) or text for text in ("one", "two"))
+    assert (next(answers), read) == (classifier({"text": "one"}), ["one"])
+    assert len(list(answers)) == 1
+
+
+def test_options_of_load_count_for_every_call_that_has_no_others(bundle, hash_engine):
+    model = load(bundle("text-classification", labels=LABELS), top_k=None)
+    assert model({"text": "a"}) == model({"text": "a"}, top_k=2)
+    assert len(model({"text": "a"}, top_k=1)) == 1
+
+
+def test_a_wrong_option_of_load_is_a_usage_error_and_closes_the_engine(bundle, hash_engine):
+    with pytest.raises(UsageError, match="has no option topk"):
+        load(bundle("text-classification", labels=LABELS), topk=3)
+    assert hash_engine[0].closed
+
+
+def test_what_only_says_how_a_pipeline_runs_changes_nothing(classifier):
+    assert classifier(["a", "b"], batch_size=2, num_workers=0) == classifier(["a", "b"])
+
+
+def test_a_second_argument_that_no_pipeline_takes_is_a_usage_error():
+    manifest = make_manifest("fill-mask", mask_slots=1)
+    model = Model(manifest, tokenization(manifest), HashEngine(manifest))
+    with pytest.raises(UsageError, match="takes one input"):
+        model("[MASK]", 3)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +187,7 @@ def test_float16_outputs_are_processed_in_float32():
             return {"logits": np.array([[1, 3]], np.float16)}
 
     model = Model(manifest, tokenization(manifest), Half(manifest))
-    assert model("x") == {"label": "yes", "score": pytest.approx(1 / (1 + np.exp(-2)), rel=1e-6)}
+    assert model("x") == [{"label": "yes", "score": pytest.approx(1 / (1 + np.exp(-2)), rel=1e-6)}]
 
 
 def test_the_package_gives_the_same_objects():

@@ -1,19 +1,20 @@
 """feature-extraction: token states, and one vector for a text."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from bertmobile.errors import BundleError
-from bertmobile.tasks import Context
-from bertmobile.tasks.inputs import Fields
+from bertmobile.tasks import Context, Task
+from bertmobile.tasks.inputs import always
 from bertmobile.tasks.numeric import Floats, as_float32
 
 
-class FeatureExtraction:
+class FeatureExtraction(Task):
     """``last_hidden_state`` is [1, length, hidden], ``sentence_embedding`` [1, hidden]."""
 
-    fields = Fields()
+    name = "feature-extraction"
 
     def __init__(self, context: Context) -> None:
         if context.manifest.embedding is None:
@@ -22,11 +23,26 @@ class FeatureExtraction:
         self._tokenization = context.tokenization
         self._size = context.manifest.embedding.size
 
-    def answer(self, text: str, _: None = None) -> Floats:
-        """States of a text's tokens, special ones included: float32 [1, tokens, hidden]."""
+    def answer(
+        self, text: str, _: None = None, *, return_tensors: bool = False, truncation: bool = True
+    ) -> Any:
+        """States of a text's tokens, special ones included.
+
+        Args:
+            text: the text.
+            return_tensors: give an array.
+            truncation: only True: what does not fit the longest bucket is dropped.
+
+        Returns:
+            Nested lists of floats, [1, tokens, hidden]; with ``return_tensors`` such a float32 array.
+
+        Raises:
+            UsageError: an option is wrong.
+        """
+        always("truncation", truncation)
         encoded = self._tokenization.encode(text)
-        states = as_float32(self._run(encoded.inputs)["last_hidden_state"])
-        return np.ascontiguousarray(states[:, : len(encoded)])
+        states = as_float32(self._run(encoded.inputs)["last_hidden_state"])[:, : len(encoded)]
+        return np.ascontiguousarray(states) if return_tensors else states.tolist()
 
     def embed(self, texts: Sequence[str]) -> Floats:
         """Pooled vectors, float32 [n, hidden]."""

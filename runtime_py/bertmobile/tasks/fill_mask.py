@@ -7,17 +7,18 @@ from typing import Any
 import numpy as np
 
 from bertmobile.errors import UsageError
-from bertmobile.tasks import Context
-from bertmobile.tasks.inputs import Fields, at_least_one
+from bertmobile.tasks import Context, Task
+from bertmobile.tasks.inputs import at_least_one
 from bertmobile.tasks.numeric import Floats, as_float32, softmax, top_indices
 from bertmobile.tokenization import Encoded
 
 
-class FillMask:
+class FillMask(Task):
     """``logits`` are [1, slots, vocabulary] for the slots of ``mask_positions``, or [1, length, vocabulary]
     when the bundle has no slots."""
 
-    fields = Fields()
+    name = "fill-mask"
+    unwraps = True
 
     def __init__(self, context: Context) -> None:
         self._run = context.run
@@ -30,13 +31,18 @@ class FillMask:
         )
 
     def answer(
-        self, text: str, _: None = None, *, top_k: int = 5, targets: str | Sequence[str] | None = None
+        self,
+        text: str,
+        _: None = None,
+        *,
+        top_k: int | None = None,
+        targets: str | Sequence[str] | None = None,
     ) -> list[Any]:
         """Fill the masks of a text, each on its own.
 
         Args:
             text: holds the mask token at least once.
-            top_k: how many tokens for each mask.
+            top_k: how many tokens for each mask; 5 by default.
             targets: consider these words only; a word that is not one token stands for its first piece,
                 with a warning. Scores are still relative to the whole vocabulary.
 
@@ -47,7 +53,7 @@ class FillMask:
         Raises:
             UsageError: no mask token in the text, or an option is wrong.
         """
-        top_k = at_least_one("top_k", top_k)
+        top_k = 5 if top_k is None else at_least_one("top_k", top_k)
         allowed = None if targets is None else self._target_ids(targets)
         encoded = self._tokenization.encode(text)
         positions = [index for index, token in enumerate(encoded.ids) if token == self._mask.id]

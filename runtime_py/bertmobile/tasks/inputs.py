@@ -29,8 +29,8 @@ class Fields:
                 texts: tuple[object, object] = (item, None)
             case (first, second) if isinstance(item, tuple):
                 texts = (first, second)
-                if self.second is None:
-                    raise self._refused("a pair")
+            case [[first, second]] if isinstance(item, list):  # the pipeline's older way to write a pair
+                texts = (first, second)
             case Mapping():
                 unknown = [str(key) for key in item if key not in self.names]
                 if unknown:
@@ -39,6 +39,8 @@ class Fields:
             case _:
                 raise self._refused(type(item).__name__)
         first, second = texts
+        if second is not None and self.second is None:
+            raise self._refused("a pair")
         if not isinstance(first, str):
             raise self._refused(f"{self.first} of type {type(first).__name__}")
         if second is None and not self.second_required:
@@ -58,6 +60,16 @@ class Fields:
         else:
             takes = f"a string ({self.first}) or {pair}"
         return UsageError(f"the task takes {takes}, or a list of such, not {what}")
+
+
+def always(name: str, value: object) -> None:
+    """An option for what is done in any case.
+
+    Raises:
+        UsageError: a value other than True.
+    """
+    if value is not True:
+        raise UsageError(f"{name} can only be True, not {value!r}; leave it out")
 
 
 def at_least_one(name: str, value: object) -> int:

@@ -2,16 +2,17 @@
 
 from typing import Any
 
-from bertmobile.tasks import Context
+from bertmobile.tasks import Context, Task
 from bertmobile.tasks.inputs import Fields
 from bertmobile.tasks.numeric import as_float32, softmax
 
 LABELS = ("is_next", "not_next")  # in the order of BERT's own head
 
 
-class NextSentence:
+class NextSentence(Task):
     """``logits`` are [1, 2]."""
 
+    name = "next-sentence"
     fields = Fields(second="text_pair", second_required=True)
 
     def __init__(self, context: Context) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bertmobile.errors import UsageError
-from bertmobile.tasks import Context
+from bertmobile.tasks import Context, Task
 from bertmobile.tasks.inputs import Fields, at_least_one
 from bertmobile.tasks.numeric import Floats, as_float32, softmax, top_indices
 from bertmobile.tokenization import Encoded
@@ -16,14 +16,32 @@ Inside = NDArray[np.bool_]
 LONGEST_ANSWER = 15
 
 
-class QuestionAnswering:
+class QuestionAnswering(Task):
     """``start_logits`` and ``end_logits`` are [1, length]."""
 
+    name = "question-answering"
     fields = Fields(first="question", second="context", second_required=True)
+    second = "context"
+    unwraps = True
 
     def __init__(self, context: Context) -> None:
         self._run = context.run
         self._tokenization = context.tokenization
+
+    def __call__(self, inputs: object = None, **options: Any) -> Any:
+        """Answer as :class:`Task`; a list of questions goes with one context, or with as many.
+
+        Raises:
+            UsageError: more questions than contexts, or fewer.
+        """
+        questions, context = options.get("question", inputs), options.get("context")
+        if isinstance(questions, list) and context is not None:
+            contexts = context if isinstance(context, list) else [context] * len(questions)
+            if len(contexts) != len(questions):
+                raise UsageError(f"{len(questions)} questions do not go with {len(contexts)} contexts")
+            options = {name: value for name, value in options.items() if name not in self.fields.names}
+            inputs = list(zip(questions, contexts, strict=True))
+        return super().__call__(inputs, **options)
 
     def answer(
         self,

@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from bertmobile.errors import UsageError
-from bertmobile.tasks import Context
-from bertmobile.tasks.inputs import Fields, at_least_one
+from bertmobile.tasks import Context, Task
+from bertmobile.tasks.inputs import Fields, always, at_least_one
 from bertmobile.tasks.numeric import Floats, as_float32, sigmoid, softmax
+from bertmobile.tasks.zero_shot_classification import ZeroShotClassification
 
 _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
     "softmax": softmax,
@@ -15,16 +16,37 @@ _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 
 
-class TextClassification:
+class TextClassification(Task):
     """``logits`` are [1, labels]."""
 
+    name = "text-classification"
     fields = Fields(second="text_pair")
+    second = "candidate_labels"
 
     def __init__(self, context: Context) -> None:
         self._run = context.run
         self._tokenization = context.tokenization
         self._labels = context.manifest.labels
         self._function = str(context.manifest.function_to_apply)
+        self._zero_shot = ZeroShotClassification(context)
+
+    @property
+    def options(self) -> list[str]:
+        """Names of the options; ``candidate_labels`` has others beside it."""
+        return [*super().options, "candidate_labels"]
+
+    def checked(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """As :class:`Task`, or with ``candidate_labels`` as :class:`ZeroShotClassification`."""
+        return self._zero_shot.checked(options) if "candidate_labels" in options else super().checked(options)
+
+    def __call__(self, inputs: object = None, **options: Any) -> Any:
+        """Answer as :class:`Task`, or with ``candidate_labels`` as :class:`ZeroShotClassification`."""
+        merged = {**self.defaults, **options}
+        if "candidate_labels" in merged:
+            return self._zero_shot(inputs, **merged)
+        answer = super().__call__(inputs, **options)
+        # The pipeline's own oddity: a string, and nothing else, is answered with a list of one.
+        return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
 
     def answer(
         self,
@@ -33,6 +55,8 @@ class TextClassification:
         *,
         top_k: int | Literal["best"] | None = "best",
         function_to_apply: str | None = None,
+        truncation: bool = True,
+        max_length: int | None = None,
     ) -> dict[str, Any] | list[dict[str, Any]]:
         """Label a text or a pair.
 
@@ -43,6 +67,8 @@ class TextClassification:
                 first; None for a list of all.
             function_to_apply: what makes scores of the model's outputs: ``softmax``, ``sigmoid`` or ``none``;
                 by default (None or ``default``) what the manifest says.
+            truncation: only True: what does not fit is dropped.
+            max_length: a shorter limit than the longest bucket's, in tokens with the special ones.
 
         Returns:
             ``{label, score}``.
@@ -52,7 +78,10 @@ class TextClassification:
         """
         count = None if top_k in ("best", None) else at_least_one("top_k", top_k)
         apply = self._chosen(function_to_apply)
-        encoded = self._tokenization.encode(text, pair)
+        always("truncation", truncation)
+        if max_length is not None:
+            at_least_one("max_length", max_length)
+        encoded = self._tokenization.encode(text, pair, max_length=max_length)
         scores = apply(as_float32(self._run(encoded.inputs)["logits"])[0])
         best = sorted(zip(self._labels, scores.tolist(), strict=True), key=lambda pair: -pair[1])
         labelled = [{"label": label, "score": score} for label, score in best]

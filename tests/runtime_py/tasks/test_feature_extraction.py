@@ -11,9 +11,10 @@ SHORT = [*TEXTS[:8], ""]
 @pytest.mark.parametrize("text", SHORT)
 def test_token_states_equal_the_pipeline_without_padding(models, text):
     model, pipeline = models("feature-extraction")
-    ours, expected = model(text), np.array(pipeline(text))
+    ours, expected = model(text, return_tensors=True), pipeline(text, return_tensors=True).numpy()
     assert ours.dtype == np.float32 and ours.shape == expected.shape
     np.testing.assert_allclose(ours, expected, atol=1e-4)
+    assert model(text) == ours.tolist()
 
 
 def test_embed_gives_the_mean_of_the_states(models):

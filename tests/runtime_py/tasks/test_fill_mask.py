@@ -65,13 +65,6 @@ def test_more_masks_than_slots_take_several_runs():
     assert engine.runs == 3
 
 
-def test_a_list_gives_a_list_even_of_one(models):
-    model, pipeline = models("fill-mask", mask_slots=3)
-    ours = model(["a [MASK]", "[MASK] [MASK]"])
-    assert_same(ours[0], pipeline("a [MASK]"))
-    assert len(model(["a [MASK]"])) == 1
-
-
 def test_a_text_without_a_mask_is_a_usage_error_that_names_the_mask_token(models):
     model, _ = models("fill-mask", mask_slots=3)
     for text in ("no gap", ""):
