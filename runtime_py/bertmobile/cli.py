@@ -25,6 +25,8 @@ Examples:
     bertmobile-run qa.tflite --question "Who wrote it?" < paragraphs.txt
   Vector of a text:
     bertmobile-run minilm.tflite --embed "a sentence"
+  Vector of a question, for a model that has a prompt for these:
+    bertmobile-run e5.onnx --embed --prompt-name query "Who wrote it?"
   Many inputs, one JSON result for each line, as they come:
     echo '{"question": "Who?", "context": "It was Ada."}' | bertmobile-run qa.tflite --json-lines
 
@@ -42,6 +44,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 4 an optional package is missing.
 @click.option("--top-k", type=click.IntRange(min=1), metavar="N", help="Number of answers.")
 @click.option("--aggregation", metavar="NAME", help="Join tokens: none, simple, first, average or max.")
 @click.option("--embed", is_flag=True, help="Print the vector of each TEXT (feature-extraction).")
+@click.option("--prompt-name", metavar="NAME", help="Prompt to put before each TEXT (with --embed).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
 @click.option("--json-lines", is_flag=True, help="Read JSON from stdin and print JSON, line by line.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
@@ -60,6 +63,7 @@ def command(
     top_k: int | None,
     aggregation: str | None,
     embed: bool,
+    prompt_name: str | None,
     as_json: bool,
     json_lines: bool,
     threads: int,
@@ -82,6 +86,8 @@ def command(
         raise UsageError("--pair does not go with --question or --context")
     if embed and given:
         raise UsageError("--embed takes neither --top-k nor --aggregation")
+    if prompt_name is not None and not embed:
+        raise UsageError("--prompt-name is for --embed; add it")
     if texts and len(fixed) == 2:
         raise UsageError("--question and --context are one input together; leave TEXT out")
     if json_lines and (texts not in ((), ("-",)) or len(fixed) == 2):
@@ -98,7 +104,7 @@ def command(
         results = []
         for place, item in _items(texts, fixed, json_lines):
             try:
-                answer = _embed(model, item) if embed else model(item, **given)
+                answer = _embed(model, item, prompt_name) if embed else model(item, **given)
             except UsageError as failure:
                 raise UsageError(f"{place}{failure}") from failure
             if as_json:
@@ -161,10 +167,10 @@ def _parsed(line: str, number: int) -> str | dict[str, Any]:
     return value
 
 
-def _embed(model: "Model", item: object) -> Any:
+def _embed(model: "Model", item: object, prompt_name: str | None) -> Any:
     if not isinstance(item, str):
         raise UsageError("--embed takes single texts")
-    return model.embed(item)[0]
+    return model.embed(item, prompt_name=prompt_name)[0]
 
 
 def _plain(answer: Any) -> Any:

@@ -29,10 +29,10 @@ class Encoded:
     token without the padding.
 
     Attributes:
-        text: the first text, as given.
+        text: the first text, as given, behind its prompt.
         pair: the second text, or None.
-        inputs: ``input_ids``, ``attention_mask`` and ``token_type_ids``, those that the model has, in the
-            manifest's integer types.
+        inputs: ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``pooling_mask``, those that the
+            model has, in the manifest's integer types.
         ids: token ids.
         offsets: (start, end) of each token in its own text, in code points; (0, 0) for added tokens.
         special_tokens_mask: 1 for tokens that the tokenizer added, such as [CLS].
@@ -100,15 +100,19 @@ class Tokenization:
         """The largest bucket, in tokens."""
         return self._lengths[-1]
 
-    def encode(self, text: str, pair: str | None = None) -> Encoded:
+    def encode(self, text: str, pair: str | None = None, *, prompt: str = "") -> Encoded:
         """Tokens of a text or a pair in the smallest bucket that holds them.
 
-        What does not fit the largest bucket is dropped from the end, of the longer text first, with a
-        :class:`TruncationWarning`.
+        A ``prompt`` is put before the text. What does not fit the largest bucket is dropped from the end, of
+        the longer text first, with a :class:`TruncationWarning`.
 
         Raises:
             UsageError: not a string, or a string that is not valid Unicode.
         """
+        before = 0
+        if prompt:
+            before = self._prompt_length(prompt)
+            text = prompt + text if isinstance(text, str) else text
         first = self._tokens(text)
         # An empty second text is no second text, as for the reference tokenizer.
         second = None if pair in (None, "") else self._tokens(pair)
@@ -126,7 +130,15 @@ class Tokenization:
             first.truncate(keep[0])
             if second is not None:
                 second.truncate(keep[1])
-        return self._encoded(text, pair, first, second, dropped)
+        return self._encoded(text, pair, first, second, dropped, before)
+
+    def _prompt_length(self, prompt: str) -> int:
+        """How many tokens of a text are its prompt's, [CLS] included.
+
+        As sentence-transformers counts: those of the prompt by itself, whatever follows its last word.
+        """
+        added = self._tokenizer.num_special_tokens_to_add(False)
+        return min(len(self._tokens(prompt)) + added, self.longest) - 1
 
     def windows(self, question: str, context: str, stride: int | None = None) -> list[Encoded]:
         """A question with each part of a context that may be too long for one run.
@@ -206,7 +218,13 @@ class Tokenization:
             ) from failure
 
     def _encoded(
-        self, text: str, pair: str | None, first: Encoding, second: Encoding | None, dropped: int
+        self,
+        text: str,
+        pair: str | None,
+        first: Encoding,
+        second: Encoding | None,
+        dropped: int,
+        prompt_length: int = 0,
     ) -> Encoded:
         tokens = self._tokenizer.post_process(first, second, True)
         length = len(tokens)
@@ -216,6 +234,7 @@ class Tokenization:
             "input_ids": (tokens.ids, self._pad_id),
             "attention_mask": ([1] * length, 0),
             "token_type_ids": (segments, 0),
+            "pooling_mask": ([int(place >= prompt_length) for place in range(length)], 0),
         }
         inputs = {
             name: np.array([values + [padding] * (bucket - length)], dtype=self._dtypes[name])

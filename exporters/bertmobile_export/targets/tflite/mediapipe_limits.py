@@ -13,7 +13,8 @@ def check_plan(plan: Plan) -> None:
     """Refuse what MediaPipe has no task for.
 
     Raises:
-        UsageError: another task, several lengths, a regression, or labels that do not fit on lines.
+        UsageError: another task, several lengths, prompts that apply by themselves, a regression, or labels
+            that do not fit on lines.
     """
     if plan.task not in TASKS:
         raise UsageError(
@@ -24,6 +25,13 @@ def check_plan(plan: Plan) -> None:
         raise UsageError(
             f"MediaPipe takes one length, not {', '.join(map(str, plan.lengths))}; "
             f"give one, such as --seq-len {plan.lengths[-1]}"
+        )
+    embedding = plan.config.embedding
+    if plan.task == "feature-extraction" and (plan.pooling_mask or embedding.default_text):
+        what = "leaves prompts out of its pooling" if plan.pooling_mask else "has a default prompt"
+        raise UsageError(
+            f"{plan.model} {what}, and MediaPipe knows no prompts: it would embed the bare text; "
+            "leave --mediapipe out"
         )
     if plan.problem_type == "regression":
         raise UsageError(
