@@ -14,7 +14,7 @@ from typing import Any
 from bertmobile.bundle import sha256_file
 from bertmobile.errors import UsageError
 from bertmobile.manifest import MANIFEST, EmbeddingSpec, FileEntry, Manifest, Source
-from bertmobile_export.checkpoint import Checkpoint
+from bertmobile_export.checkpoint import Checkpoint, ModelConfig
 from bertmobile_export.plan import Plan
 from bertmobile_export.targets import Target
 
@@ -97,11 +97,7 @@ def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manife
         labels=config.labels if plan.task in ("text-classification", "token-classification") else (),
         problem_type=plan.problem_type,
         function_to_apply=plan.function_to_apply,
-        embedding=(
-            EmbeddingSpec(config.hidden_size, config.pooling, config.normalize_embedding)
-            if plan.task == "feature-extraction"
-            else None
-        ),
+        embedding=_embedding(config) if plan.task == "feature-extraction" else None,
         tokenizer=checkpoint.tokenizer.spec,
         source=Source(
             model=checkpoint.location.model,
@@ -114,12 +110,26 @@ def draft_manifest(plan: Plan, checkpoint: Checkpoint, target: Target) -> Manife
     )
 
 
+def _embedding(config: ModelConfig) -> EmbeddingSpec:
+    embedding, hidden = config.embedding, config.hidden_size
+    return EmbeddingSpec(
+        size=embedding.size(hidden),
+        pooling=embedding.pooling.modes,
+        normalized=embedding.normalized(hidden),
+        prompts=embedding.prompts,
+        default_prompt=embedding.default_prompt,
+        include_prompt=embedding.pooling.include_prompt,
+        similarity=embedding.similarity,
+    )
+
+
 def write_source_files(folder: Path, checkpoint: Checkpoint, manifest: Manifest) -> None:
     """The files that come from the checkpoint, and the README."""
     (folder / "vocab.txt").write_bytes(checkpoint.tokenizer.vocab_txt)
     (folder / "tokenizer.json").write_bytes(checkpoint.tokenizer.tokenizer_json)
     write_json(folder / "tokenizer_config.json", _tokenizer_config(manifest))
-    config = json.loads((checkpoint.location.folder / "config.json").read_text(encoding="utf-8"))
+    encoder = checkpoint.location.folder / checkpoint.config.encoder
+    config = json.loads((encoder / "config.json").read_text(encoding="utf-8"))
     write_json(folder / "config.json", {k: v for k, v in config.items() if k not in _LOCAL_CONFIG})
     (folder / "README.md").write_text(_readme(manifest), encoding="utf-8")
 

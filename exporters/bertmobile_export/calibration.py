@@ -34,6 +34,8 @@ def calibration_inputs(
             "attention_mask": np.array([encoding.attention_mask]),
             "token_type_ids": np.array([types]),
         }
+        if plan.pooling_mask:  # no prompts
+            inputs["pooling_mask"] = inputs["attention_mask"]
         if plan.mask_slots:
             masks = [i for i, token in enumerate(encoding.ids) if token == special["mask"].id]
             inputs["mask_positions"] = np.array([(masks + [0] * plan.mask_slots)[: plan.mask_slots]])

@@ -102,11 +102,8 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
         ort=request.ort,
         ios=(request.ios or NEWEST_IOS) if "ios" in target.options else None,
     )
-    if request.lengths is None:
-        lengths = default_lengths(config, single=plan.single_length)
-    else:
-        lengths = check_lengths(request.lengths, config)
-    plan = replace(plan, lengths=lengths)
+    lengths = request.lengths or default_lengths(config, single=plan.single_length)
+    plan = replace(plan, lengths=check_lengths(lengths, config))
     known = {name for name, _, _ in matrices(plan)}
     if unknown := sorted(plan.recipe.modules.keys() - known):
         raise UsageError(

@@ -56,6 +56,11 @@ class Plan:
         return MASK_SLOTS if self.task == "fill-mask" and not self.full_logits else None
 
     @property
+    def pooling_mask(self) -> bool:
+        """Whether an input of its own says which tokens are pooled: not those of a prompt."""
+        return self.task == "feature-extraction" and not self.config.embedding.pooling.include_prompt
+
+    @property
     def tied_decoder(self) -> bool:
         return self.task == "fill-mask" and self.config.tie_word_embeddings
 
@@ -105,6 +110,8 @@ class Plan:
         specs = [TensorSpec(name, dtype, row) for name in ("input_ids", "attention_mask", "token_type_ids")]
         if self.mask_slots:
             specs.append(TensorSpec("mask_positions", dtype, (batch, self.mask_slots)))
+        if self.pooling_mask:
+            specs.append(TensorSpec("pooling_mask", dtype, row))
         return tuple(specs)
 
     @property
@@ -119,7 +126,7 @@ class Plan:
             "question-answering": {"start_logits": (1, "length"), "end_logits": (1, "length")},
             "feature-extraction": {
                 "last_hidden_state": (1, "length", config.hidden_size),
-                "sentence_embedding": (1, config.hidden_size),
+                "sentence_embedding": (1, config.embedding.size(config.hidden_size)),
             },
         }
         outputs = shapes[self.task]
@@ -130,11 +137,15 @@ class Plan:
 
 
 def default_lengths(config: ModelConfig, *, single: bool = False) -> tuple[int, ...]:
-    """The usual buckets (or the usual single one), as far as the model's positions reach."""
-    longest = config.max_position_embeddings
+    """The usual buckets (or the usual single one), as far as the model itself reads a text.
+
+    A model that reads less than the longest of them has a bucket of just that length.
+    """
+    longest = config.longest
     if single:
         return (min(SINGLE_LENGTH, longest),)
-    return tuple(length for length in DEFAULT_LENGTHS if length <= longest) or (longest,)
+    last = min(DEFAULT_LENGTHS[-1], longest)
+    return (*(length for length in DEFAULT_LENGTHS if length < last), last)
 
 
 def check_lengths(lengths: Sequence[int], config: ModelConfig) -> tuple[int, ...]:

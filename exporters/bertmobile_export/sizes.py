@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from bertmobile_export.checkpoint.sentence_transformers import Dense, Norm
 from bertmobile_export.plan import Plan
 from bertmobile_export.recipes import WeightFormat
 
@@ -39,6 +40,12 @@ def matrices(plan: Plan) -> Iterator[Matrix]:
             yield "head.classifier", config.num_labels, hidden
         case "question-answering":
             yield "head.span", 2, hidden
+        case "feature-extraction":
+            for index, step in enumerate(config.embedding.steps):
+                if isinstance(step, Dense):
+                    yield f"head.steps.{index}.linear", step.outputs, step.inputs
+                    if step.projects_residual:
+                        yield f"head.steps.{index}.residual", step.outputs, step.inputs
 
 
 def vectors(plan: Plan) -> int:
@@ -55,6 +62,13 @@ def vectors(plan: Plan) -> int:
             values += config.num_labels
         case "question-answering":
             values += 2
+        case "feature-extraction":
+            for step in config.embedding.steps:
+                match step:
+                    case Dense():
+                        values += step.outputs * (2 if step.projects_residual else 1)
+                    case Norm():
+                        values += 2 * step.size
     return values
 
 

@@ -27,6 +27,8 @@ Examples:
     bertmobile-run qa.tflite --question "Who wrote it?" < paragraphs.txt
   Vector of a text:
     bertmobile-run minilm.tflite --embed "a sentence"
+  Vector of a question, for a model that has a prompt for these:
+    bertmobile-run e5.onnx --embed --prompt-name query "Who wrote it?"
   Many inputs, one JSON result for each line, as they come:
     echo '{"question": "Who?", "context": "It was Ada."}' | bertmobile-run qa.tflite --json-lines
 
@@ -50,6 +52,7 @@ Exit codes: 0 done; 1 failed; 2 wrong usage; 4 an optional package is missing.
 @click.option("--multi-label", is_flag=True, default=None, help="Several of these labels may hold.")
 @click.option("--hypothesis-template", metavar="TEXT", help="What a text may entail; {} is the label.")
 @click.option("--embed", is_flag=True, help="Print the vector of each TEXT (feature-extraction).")
+@click.option("--prompt-name", metavar="NAME", help="Prompt to put before each TEXT (with --embed).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with all results.")
 @click.option("--json-lines", is_flag=True, help="Read JSON from stdin and print JSON, line by line.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, show_default=True, help="CPU threads.")
@@ -72,6 +75,7 @@ def command(
     multi_label: bool | None,
     hypothesis_template: str | None,
     embed: bool,
+    prompt_name: str | None,
     as_json: bool,
     json_lines: bool,
     threads: int,
@@ -101,6 +105,8 @@ def command(
         raise UsageError("--pair does not go with --question or --context")
     if embed and given:
         raise UsageError("--embed goes with no option of answers, such as --top-k")
+    if prompt_name is not None and not embed:
+        raise UsageError("--prompt-name is for --embed; add it")
     if texts and len(fixed) == 2:
         raise UsageError("--question and --context are one input together; leave TEXT out")
     if json_lines and (texts not in ((), ("-",)) or len(fixed) == 2):
@@ -117,7 +123,7 @@ def command(
         results = []
         for place, item in _items(texts, fixed, json_lines):
             try:
-                answer = _embed(model, item) if embed else model(item, **given)
+                answer = _embed(model, item, prompt_name) if embed else model(item, **given)
             except UsageError as failure:
                 raise UsageError(f"{place}{failure}") from failure
             if as_json:
@@ -180,10 +186,10 @@ def _parsed(line: str, number: int) -> str | dict[str, Any]:
     return value
 
 
-def _embed(model: "Model", item: object) -> Any:
+def _embed(model: "Model", item: object, prompt_name: str | None) -> Any:
     if not isinstance(item, str):
         raise UsageError("--embed takes single texts")
-    return model.embed(item)[0]
+    return model.embed(item, prompt_name=prompt_name)[0]
 
 
 def _plain(answer: Any) -> Any:

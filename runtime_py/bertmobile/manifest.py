@@ -41,9 +41,15 @@ class TokenizerSpec:
 
 @dataclass(frozen=True)
 class EmbeddingSpec:
+    """Text vectors: their length, how they are pooled, and the prompts that texts may be given."""
+
     size: int
-    pooling: str
+    pooling: tuple[str, ...]
     normalized: bool
+    prompts: Mapping[str, str]
+    default_prompt: str | None
+    include_prompt: bool
+    similarity: str | None
 
 
 @dataclass(frozen=True)
@@ -144,13 +150,17 @@ class Manifest:
             inputs=_tensors(fields["inputs"]),
             outputs=_tensors(fields["outputs"]),
             labels=tuple(fields["labels"]),
-            embedding=EmbeddingSpec(**fields["embedding"]) if fields["embedding"] else None,
+            embedding=_embedding(fields["embedding"]),
             tokenizer=TokenizerSpec(**tokenizer),
             source=Source(**fields["source"]),
             files={path: FileEntry(**entry) for path, entry in fields["files"].items()},
             verdict=document["parity"]["verdict"],
         )
         return cls(**fields)
+
+
+def _embedding(entry: dict[str, Any] | None) -> EmbeddingSpec | None:
+    return None if entry is None else EmbeddingSpec(**{**entry, "pooling": tuple(entry["pooling"])})
 
 
 def _tensors(entries: list[dict[str, Any]]) -> tuple[TensorSpec, ...]:

@@ -74,31 +74,38 @@ class Model:
             options[self._task.second] = second[0]
         return self._task(inputs, **options)
 
-    def embed(self, texts: str | Sequence[str]) -> Floats:
-        """One vector for each text, pooled and normalised as the manifest's ``embedding`` says.
+    def embed(
+        self, texts: str | Sequence[str], *, prompt_name: str | None = None, prompt: str | None = None
+    ) -> Floats:
+        """One vector for each text, as sentence-transformers' ``encode`` makes it.
 
         Args:
             texts: texts; a single string counts as one.
+            prompt_name: which of the prompts in the manifest's ``embedding`` to put before each text; by
+                default its ``default_prompt``, where there is one.
+            prompt: what to put before each text instead; an empty string for nothing.
 
         Returns:
-            float32 [n, hidden].
+            float32 [n, size], ``size`` being that of the manifest's ``embedding``.
 
         Raises:
-            UsageError: the bundle is not for feature-extraction, or a text is not a string.
+            UsageError: the bundle is not for feature-extraction, a text is not a string, or the manifest has
+                no such prompt.
         """
         if not isinstance(self._task, FeatureExtraction):
             raise UsageError(
                 f"a {self.manifest.task} bundle has no text vectors; export one for feature-extraction"
             )
-        return self._task.embed([texts] if isinstance(texts, str) else texts)
+        texts = [texts] if isinstance(texts, str) else texts
+        return self._task.embed(texts, prompt_name=prompt_name, prompt=prompt)
 
-    def encode(self, text: str, pair: str | None = None) -> Encoded:
-        """The tokens of a text or a pair as one run's inputs.
+    def encode(self, text: str, pair: str | None = None, *, prompt: str = "") -> Encoded:
+        """The tokens of a text or a pair, behind a prompt where one is given, as one run's inputs.
 
         Raises:
             UsageError: not a valid string.
         """
-        return self._tokenization.encode(text, pair)
+        return self._tokenization.encode(text, pair, prompt=prompt)
 
     def run(self, inputs: Tensors) -> dict[str, NDArray[Any]]:
         """Run the engine once on arrays.

@@ -30,10 +30,10 @@ class Encoded:
     token without the padding.
 
     Attributes:
-        text: the first text, as given.
+        text: the first text, as given, behind its prompt.
         pair: the second text, or None.
-        inputs: ``input_ids``, ``attention_mask`` and ``token_type_ids``, those that the model has, in the
-            manifest's integer types.
+        inputs: ``input_ids``, ``attention_mask``, ``token_type_ids`` and ``pooling_mask``, those that the
+            model has, in the manifest's integer types.
         ids: token ids.
         offsets: (start, end) of each token in its own text, in code points; (0, 0) for added tokens.
         special_tokens_mask: 1 for tokens that the tokenizer added, such as [CLS].
@@ -104,7 +104,13 @@ class Tokenization:
         return self._lengths[-1]
 
     def encode(
-        self, text: str, pair: str | None = None, *, max_length: int | None = None, keep_pair: bool = False
+        self,
+        text: str,
+        pair: str | None = None,
+        *,
+        prompt: str = "",
+        max_length: int | None = None,
+        keep_pair: bool = False,
     ) -> Encoded:
         """Tokens of a text or a pair in the smallest bucket that holds them.
 
@@ -114,6 +120,7 @@ class Tokenization:
         Args:
             text: the text.
             pair: the second text.
+            prompt: what is put before the text.
             max_length: a shorter limit than the largest bucket's, in tokens with the special ones.
             keep_pair: drop from the first text only.
 
@@ -121,6 +128,10 @@ class Tokenization:
             UsageError: not a string, a string that is not valid Unicode, or a second text that has to be
                 kept and leaves no room.
         """
+        before = 0
+        if prompt:
+            before = self._prompt_length(prompt)
+            text = prompt + text if isinstance(text, str) else text
         longest = self.longest if max_length is None else min(max_length, self.longest)
         first = self._tokens(text)
         # An empty second text is no second text, as for the reference tokenizer.
@@ -144,7 +155,15 @@ class Tokenization:
             first.truncate(keep[0])
             if second is not None:
                 second.truncate(keep[1])
-        return self._encoded(text, pair, first, second, dropped)
+        return self._encoded(text, pair, first, second, dropped, prompt_length=before)
+
+    def _prompt_length(self, prompt: str) -> int:
+        """How many tokens of a text are its prompt's, [CLS] included.
+
+        As sentence-transformers counts: those of the prompt by itself, whatever follows its last word.
+        """
+        added = self._tokenizer.num_special_tokens_to_add(False)
+        return min(len(self._tokens(prompt)) + added, self.longest) - 1
 
     def windows(self, question: str, context: str, stride: int | None = None) -> list[Encoded]:
         """A question with each part of a context that may be too long for one run.
@@ -268,6 +287,7 @@ class Tokenization:
         second: Encoding | None,
         dropped: int,
         begin: int = 0,
+        prompt_length: int = 0,
     ) -> Encoded:
         tokens = self._tokenizer.post_process(first, second, True)
         length = len(tokens)
@@ -277,6 +297,7 @@ class Tokenization:
             "input_ids": (tokens.ids, self._pad_id),
             "attention_mask": ([1] * length, 0),
             "token_type_ids": (segments, 0),
+            "pooling_mask": ([int(place >= prompt_length) for place in range(length)], 0),
         }
         inputs = {
             name: np.array([values + [padding] * (bucket - length)], dtype=self._dtypes[name])

@@ -5,7 +5,7 @@ Imports neither torch nor transformers: a dry run needs nothing else.
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -18,8 +18,11 @@ from bertmobile_export.checkpoint.scores import (
     recorded_function,
     usual_function,
 )
-
-Pooling = Literal["mean", "cls", "max"]
+from bertmobile_export.checkpoint.sentence_transformers import (
+    SentenceEmbedding,
+    check_sizes,
+    read_sentence_model,
+)
 
 HIDDEN_ACTS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
 
@@ -38,20 +41,18 @@ TASKS = tuple(dict.fromkeys(TASK_BY_ARCHITECTURE.values()))
 # lacks them describes another model, and the weights would only fail later and less clearly.
 _SIZES = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size")
 
-# sentence-transformers: the spelling of its releases before 6, then the names used since.
-_POOLING_FLAGS = {
-    "pooling_mode_cls_token": "cls",
-    "pooling_mode_max_tokens": "max",
-    "pooling_mode_mean_tokens": "mean",
-    "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
-    "pooling_mode_weightedmean_tokens": "weightedmean",
-    "pooling_mode_lasttoken": "lasttoken",
-}
-
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """The sizes and rules of one BERT checkpoint, whatever its task."""
+    """The sizes and rules of one BERT checkpoint, whatever its task.
+
+    Attributes:
+        max_length: the longest text in tokens that the checkpoint's own files allow, where they say it.
+        encoder: where in the checkpoint the encoder and its tokenizer lie; empty for the folder itself.
+        lower_case_text: whether texts are lower-cased first, whatever the tokenizer does.
+        is_sentence_model: whether sentence-transformers' own files define the embedding.
+        embedding: how the vector of a text comes from the encoder's states.
+    """
 
     vocab_size: int
     hidden_size: int
@@ -69,8 +70,16 @@ class ModelConfig:
     problem_type: ProblemType | None
     recorded_activation: str | None
     architecture: str | None
-    pooling: Pooling
-    normalize_embedding: bool
+    max_length: int | None = None
+    encoder: str = ""
+    lower_case_text: bool = False
+    is_sentence_model: bool = False
+    embedding: SentenceEmbedding = field(default_factory=SentenceEmbedding)
+
+    @property
+    def longest(self) -> int:
+        """The longest text in tokens, special ones included, that is not cut."""
+        return min(self.max_length or self.max_position_embeddings, self.max_position_embeddings)
 
     @property
     def function_to_apply(self) -> FunctionToApply:
@@ -85,13 +94,15 @@ class ModelConfig:
 
 
 def read_config(folder: Path) -> ModelConfig:
-    """Read ``config.json`` and, where there is one, the pooling that sentence-transformers recorded.
+    """Read ``config.json``, the tokenizer's limit, and what sentence-transformers recorded.
 
     Raises:
         CheckpointError: a file is missing or invalid, or describes something other than a BERT encoder that
             this package can express.
     """
-    path = folder / "config.json"
+    sentences = read_sentence_model(folder)
+    encoder = folder / sentences.encoder if sentences else folder
+    path = encoder / "config.json"
     raw = read_json(path)
     architecture = _architecture(raw, path)
     _require_bert(raw, architecture, path)
@@ -103,7 +114,9 @@ def read_config(folder: Path) -> ModelConfig:
             f"num_attention_heads {sizes['num_attention_heads']}",
         )
     labels = _labels(raw, path)
-    pooling, normalize = _sentence_embedding(folder)
+    embedding = sentences.embedding if sentences else None
+    if embedding:
+        check_sizes(embedding, sizes["hidden_size"], folder)
     return ModelConfig(
         **sizes,
         hidden_act=_hidden_act(raw, path),
@@ -117,8 +130,11 @@ def read_config(folder: Path) -> ModelConfig:
         problem_type=_problem_type(raw, path),
         recorded_activation=recorded_activation(folder, raw),
         architecture=architecture,
-        pooling=pooling,
-        normalize_embedding=normalize,
+        max_length=(sentences.max_length if sentences else None) or _tokenizer_limit(encoder),
+        encoder=sentences.encoder if sentences else "",
+        lower_case_text=sentences.lower_case if sentences else False,
+        is_sentence_model=embedding is not None,
+        embedding=embedding or SentenceEmbedding(),
     )
 
 
@@ -271,52 +287,19 @@ def _problem_type(raw: Mapping[str, Any], path: Path) -> ProblemType | None:
     return value
 
 
-def _sentence_embedding(folder: Path) -> tuple[Pooling, bool]:
-    """How sentence-transformers would pool, from ``modules.json``; mean and not normalised without one."""
-    path = folder / "modules.json"
-    if not path.is_file():
-        return "mean", False
-    try:
-        modules = [
-            (str(module["type"]).rpartition(".")[2], str(module["path"]))
-            for module in json.loads(path.read_text(encoding="utf-8"))
-        ]
-    except (OSError, ValueError, TypeError, KeyError) as failure:
+def _tokenizer_limit(folder: Path) -> int | None:
+    """The tokens at which the tokenizer cuts a text, where its settings say so.
+
+    transformers writes a huge number where there is no limit.
+    """
+    path = folder / "tokenizer_config.json"
+    settings = read_json(path) if path.is_file() else {}
+    limit = settings.get("model_max_length", settings.get("max_len"))
+    if limit is None:
+        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or limit < 1:
         raise CheckpointError(
-            f"{path} is not a list of sentence-transformers modules ({failure!r}); restore it from its source"
-        ) from failure
-    pooling: Pooling = "mean"
-    normalize = False
-    for kind, place in modules:
-        match kind:
-            case "Pooling":
-                pooling = _pooling(folder / place / "config.json")
-            case "Normalize":
-                normalize = True
-            # Dropout does nothing outside training.
-            case "Transformer" | "Dropout":
-                pass
-            case _:
-                raise CheckpointError(
-                    f"{path}: a {kind} module is not supported, only Transformer, Pooling and Normalize; "
-                    f"remove {path.name} to export the encoder without sentence-transformers' additions"
-                )
-    return pooling, normalize
-
-
-def _pooling(path: Path) -> Pooling:
-    raw = read_json(path)
-    if "pooling_mode" in raw:
-        modes = raw["pooling_mode"] if isinstance(raw["pooling_mode"], list) else [raw["pooling_mode"]]
-    else:
-        modes = [mode for flag, mode in _POOLING_FLAGS.items() if raw.get(flag)] or ["mean"]
-    if modes == ["mean"]:
-        return "mean"
-    if modes == ["cls"]:
-        return "cls"
-    if modes == ["max"]:
-        return "max"
-    raise CheckpointError(
-        f"{path}: pooling {' + '.join(map(str, modes))} is not supported, only one of mean, cls and max; "
-        "choose another checkpoint, or remove modules.json to pool by the mean"
-    )
+            f"{path}: model_max_length must be a positive number, not {json.dumps(limit)}; "
+            "restore the file from its source"
+        )
+    return int(limit)

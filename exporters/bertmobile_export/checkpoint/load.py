@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,13 @@ from bertmobile_export.checkpoint.naming import (
     DECODER,
     HEADS,
     SIZED_BY,
+    STEPS,
     WORD_TABLE,
     encoder_names,
     head_names,
+    step_modules,
 )
+from bertmobile_export.checkpoint.sentence_transformers import Normalize
 from bertmobile_export.checkpoint.source import Location, locate
 from bertmobile_export.checkpoint.tokenizer import TokenizerFiles, read_tokenizer
 from bertmobile_export.checkpoint.weights import looks_trained, read_weights, weights_sha256
@@ -56,8 +60,11 @@ def load_checkpoint(model: str, *, task: str | None = None, revision: str | None
     location = locate(model, revision=revision)
     config = read_config(location.folder)
     task = resolve_task(config, task)
-    tokenizer = read_tokenizer(location.folder, config)
-    config, state = network_state(config, task, read_weights(location.folder))
+    tokenizer = read_tokenizer(location.folder / config.encoder, config)
+    weights = read_weights(location.folder / config.encoder)
+    if task == "feature-extraction":
+        weights |= read_step_weights(location.folder, config)
+    config, state = network_state(config, task, weights)
     return Checkpoint(
         location=location,
         config=config,
@@ -65,8 +72,40 @@ def load_checkpoint(model: str, *, task: str | None = None, revision: str | None
         network_state=state,
         tokenizer=tokenizer,
         weights_sha256=weights_sha256(state),
-        trained=looks_trained(state),
+        # What begins with random biases shows no training by them.
+        trained=looks_trained({k: v for k, v in state.items() if not k.startswith(STEPS)}),
     )
+
+
+def read_step_weights(folder: Path, config: ModelConfig) -> dict[str, Tensor]:
+    """The weights of sentence-transformers' modules behind the pooling.
+
+    Args:
+        folder: the whole model.
+        config: names the modules.
+
+    Returns:
+        float32 tensors by ``folder/name``; a bias that a module does without is 0.
+
+    Raises:
+        CheckpointError: a file is missing or damaged, or a tensor that its config asks for.
+    """
+    found: dict[str, Tensor] = {}
+    for place in {step.folder for step in config.embedding.steps if not isinstance(step, Normalize)}:
+        weights = read_weights(folder / place)
+        found |= {f"{place}/{name}": tensor for name, tensor in weights.items()}
+    weights = {}
+    for _, theirs, bias in step_modules(config):
+        for name in (f"{theirs}.weight", f"{theirs}.bias") if bias else (f"{theirs}.weight",):
+            if name not in found:
+                raise CheckpointError(
+                    f"{folder / name} is not among the weights, and config.json there asks for it; "
+                    "restore the folder from its source"
+                )
+            weights[name] = found[name]
+        if not bias:
+            weights[f"{theirs}.bias"] = torch.zeros(len(weights[f"{theirs}.weight"]))
+    return weights
 
 
 def network_state(
@@ -85,7 +124,7 @@ def network_state(
     """
     if task == "fill-mask":
         config, weights = _resolve_tying(config, weights)
-    encoder, head = encoder_names(config), head_names(task)
+    encoder, head = encoder_names(config), head_names(task, config)
     _require_encoder(config, encoder, weights)
     _require_head(task, head, weights)
     with torch.device("meta"):
@@ -159,6 +198,9 @@ def _wrong_shape(
             f"{name} has shape {found}, one row for each label, but config.json names {config.num_labels} "
             "labels; correct its id2label"
         )
+    if "/" in name:  # of a module of sentence-transformers
+        cause = "the sizes in config.json beside it"
+        return CheckpointError(f"{name} has shape {found}, and not {implied}; check {cause}")
     cause = next(field for part, field in SIZED_BY if part in name)
     return CheckpointError(
         f"{name} has shape {found}, config.json implies {implied}; check {cause} in config.json"

@@ -1,9 +1,14 @@
 """The names of the same tensor in a Hugging Face checkpoint and in our network, as a table."""
 
+from collections.abc import Iterator
+
 from bertmobile_export.checkpoint.config import ModelConfig
+from bertmobile_export.checkpoint.sentence_transformers import Dense, Norm
 
 WORD_TABLE = "embeddings.word_embeddings.weight"
 DECODER = "cls.predictions.decoder.weight"
+# Of the network's modules behind the pooling.
+STEPS = "head.steps."
 
 # Network name to checkpoint name, in the normalised spelling of weights.py (no "bert." prefix).
 EMBEDDINGS = {
@@ -71,6 +76,27 @@ def encoder_names(config: ModelConfig) -> dict[str, str]:
     return names
 
 
-def head_names(task: str) -> dict[str, str]:
+def head_names(task: str, config: ModelConfig) -> dict[str, str]:
     """Network name to checkpoint name for the head of ``task``."""
-    return {f"head.{ours}": theirs for ours, theirs in HEADS[task].items()}
+    names = {f"head.{ours}": theirs for ours, theirs in HEADS[task].items()}
+    if task == "feature-extraction":
+        for ours, theirs, _ in step_modules(config):
+            names |= {f"{ours}.{kind}": f"{theirs}.{kind}" for kind in ("weight", "bias")}
+    return names
+
+
+def step_modules(config: ModelConfig) -> Iterator[tuple[str, str, bool]]:
+    """The modules with weights that sentence-transformers puts behind the pooling.
+
+    Yields:
+        The network's name, the checkpoint's (folder and name, with a slash), and whether there is a bias.
+    """
+    for index, step in enumerate(config.embedding.steps):
+        ours = f"{STEPS}{index}"
+        match step:
+            case Dense():
+                yield f"{ours}.linear", f"{step.folder}/linear", step.bias
+                if step.projects_residual:
+                    yield f"{ours}.residual", f"{step.folder}/residual", False
+            case Norm():
+                yield f"{ours}.norm", f"{step.folder}/norm", True

@@ -103,7 +103,9 @@ def read_tokenizer(folder: Path, config: ModelConfig) -> TokenizerFiles:
         special[role] = SpecialToken(token, vocabulary[token])
     spec = TokenizerSpec(
         vocab_size=len(vocabulary),
-        lower_case=rules.lower_case,
+        # Lower-casing first, as sentence-transformers does, comes to the same as lower-casing with the rest;
+        # only that accents then follow what the tokenizer itself does.
+        lower_case=rules.lower_case or config.lower_case_text,
         strip_accents=rules.lower_case if rules.strip_accents is None else rules.strip_accents,
         tokenize_chinese_chars=rules.tokenize_chinese_chars,
         type_vocab_size=config.type_vocab_size,

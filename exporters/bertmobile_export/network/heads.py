@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.network.encoder import LayerNorm, activation
+from bertmobile_export.network.sentence_embedding import Pool, make_steps
 
 
 class Rows(Enum):
@@ -28,8 +29,8 @@ class Head(nn.Module, ABC):
     rows = Rows.ALL
 
     @abstractmethod
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """Outputs by name; ``attention_mask`` is [batch, length], 1 for text."""
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
+        """Outputs by name; ``mask`` is [batch, length], 1 for what counts, ``numbers`` [length] from 0 on."""
 
 
 class MaskedLanguageModelHead(Head):
@@ -46,7 +47,7 @@ class MaskedLanguageModelHead(Head):
         if tied is not None:
             self.decoder.weight = tied.weight
 
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         return {"logits": self.decoder(self.norm(self.activation(self.transform(states))))}
 
 
@@ -60,7 +61,7 @@ class PooledClassifierHead(Head):
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size)
         self.classifier = nn.Linear(config.hidden_size, num_labels)
 
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         return {"logits": self.classifier(torch.tanh(self.pooler(states[:, 0])))}
 
 
@@ -71,7 +72,7 @@ class TokenClassifierHead(Head):
         super().__init__()
         self.classifier = nn.Linear(config.hidden_size, num_labels)
 
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         return {"logits": self.classifier(states)}
 
 
@@ -82,28 +83,27 @@ class QuestionAnsweringHead(Head):
         super().__init__()
         self.span = nn.Linear(config.hidden_size, 2)
 
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
         scores = self.span(states)
         return {"start_logits": scores[..., 0], "end_logits": scores[..., 1]}
 
 
 class FeatureExtractionHead(Head):
-    """Token states, and one vector for the text, pooled as sentence-transformers' config says."""
+    """Token states, and one vector for the text, made as sentence-transformers' modules say."""
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.pooling = config.pooling
-        self.normalize = config.normalize_embedding
+        embedding = config.embedding
+        self.pool = Pool(embedding.pooling, config.max_position_embeddings)
+        self.steps = make_steps(embedding)
+        size = embedding.size(config.hidden_size)
+        self.kept = size if size < embedding.sizes(config.hidden_size)[-1] else None
+        """How many numbers of the vector are kept; None for all."""
 
-    def forward(self, states: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        keep = attention_mask.to(states.dtype).unsqueeze(-1)
-        if self.pooling == "cls":
-            pooled = states[:, 0]
-        elif self.pooling == "max":
-            # Padding is pushed below any state of a normalised layer.
-            pooled = (states + (keep - 1.0) * 1e4).amax(dim=1)
-        else:
-            pooled = (states * keep).sum(dim=1) / keep.sum(dim=1)
-        if self.normalize:
-            pooled = pooled / pooled.pow(2).sum(dim=-1, keepdim=True).clamp_min(1e-24).sqrt()
-        return {"last_hidden_state": states, "sentence_embedding": pooled}
+    def forward(self, states: Tensor, mask: Tensor, numbers: Tensor) -> dict[str, Tensor]:
+        vector = self.pool(states, mask, numbers)
+        for step in self.steps:
+            vector = step(vector)
+        if self.kept is not None:
+            vector = vector[:, : self.kept]
+        return {"last_hidden_state": states, "sentence_embedding": vector}

@@ -69,6 +69,10 @@ class Network(nn.Module):
     def takes_mask_positions(self) -> bool:
         return self.rows is Rows.MASKED
 
+    @property
+    def takes_pooling_mask(self) -> bool:
+        return isinstance(self.head, FeatureExtractionHead) and not self.head.pool.whole
+
     def forward(
         self,
         input_ids: Tensor,
@@ -76,6 +80,7 @@ class Network(nn.Module):
         token_type_ids: Tensor,
         mask_positions: Tensor | None = None,
         position_ids: Tensor | None = None,
+        pooling_mask: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """Run the model.
 
@@ -86,15 +91,19 @@ class Network(nn.Module):
             mask_positions: [batch, slots] same dtype, rows whose vocabulary scores are wanted (fill-mask
                 without ``full_logits`` only); unused slots may hold any valid position.
             position_ids: [length] same dtype; 0, 1, 2, ... when omitted.
+            pooling_mask: [batch, length] same dtype, 1 for the tokens that the text's vector is made of
+                (feature-extraction only); those of ``attention_mask`` when omitted.
 
         Returns:
             Named float32 tensors: ``logits`` ([batch, slots or length, vocabulary], [batch, labels] or
             [batch, length, labels]), ``start_logits`` and ``end_logits`` ([batch, length]), or
-            ``last_hidden_state`` ([batch, length, hidden]) and ``sentence_embedding`` ([batch, hidden]).
+            ``last_hidden_state`` ([batch, length, hidden]) and ``sentence_embedding`` ([batch, size]).
             With ``every_layer`` before them ``embeddings``, ``layer_0``, ... ([batch, rows, hidden] each).
         """
         hidden = self.hidden_states(input_ids, attention_mask, token_type_ids, mask_positions, position_ids)
-        outputs: dict[str, Tensor] = self.head(hidden[-1], attention_mask)
+        mask = attention_mask if pooling_mask is None else pooling_mask
+        numbers = torch.arange(input_ids.shape[1]) if position_ids is None else position_ids
+        outputs: dict[str, Tensor] = self.head(hidden[-1], mask, numbers)
         if not self.every_layer:
             return outputs
         # feature-extraction answers with the last layer itself: one tensor cannot be two outputs.

@@ -52,6 +52,10 @@ class Comparison:
     """Which of the texts were compared: the numbers count only these."""
     buckets: Counter[int] = field(default_factory=Counter)
     kept: list[Answer] = field(default_factory=list)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Of the libraries behind the reference, beside torch and transformers."""
+    note: str | None = None
+    """What is to be said about the reference."""
 
 
 def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]], list[int], Encoded]:
@@ -61,7 +65,7 @@ def model_inputs(model: Model, sample: Sample) -> tuple[dict[str, NDArray[Any]],
         The inputs by name, [1, bucket] each; the rows that ``mask_positions`` asks for (empty when there is
         no such input); and the tokens.
     """
-    encoded = model.encode(sample.text, sample.pair)
+    encoded = model.encode(sample.text, sample.pair, prompt=sample.prompt)
     inputs = dict(encoded.inputs)
     positions: list[int] = []
     slots = model.manifest.mask_slots
@@ -93,17 +97,25 @@ def _answer(model: Model, also: Mapping[str, Model], reference: Reference, sampl
         ParityError: the bundle's tokens are not those of the source's tokenizer.
     """
     inputs, positions, encoded = model_inputs(model, sample)
-    tokens = len(encoded)
+    tokens, longest = len(encoded), model.manifest.lengths[-1]
     ids = inputs["input_ids"][:, :tokens]
-    if ids[0].tolist() != reference.token_ids(sample.text, sample.pair, model.manifest.lengths[-1]):
+    if ids[0].tolist() != reference.token_ids(sample.prompt + sample.text, sample.pair, longest):
         raise ParityError(
             f"the bundle's tokens of {excerpt(sample)} are not those of the source's tokenizer; "
             "the tokenizer files of the checkpoint contradict each other"
         )
+    pooled = inputs["pooling_mask"][:, :tokens] if "pooling_mask" in inputs else None
+    if pooled is not None and sample.prompt:
+        left_out = int((pooled == 0).sum())
+        if left_out != reference.prompt_length(sample.prompt, longest):
+            raise ParityError(
+                f"the bundle leaves {left_out} tokens of {excerpt(sample)} out of the pooling, which is not "
+                f"how long its source takes the prompt {sample.prompt!r} to be; export without that prompt"
+            )
     if model.manifest.mask_slots and not positions:
         return None
     types = inputs["token_type_ids"][:, :tokens]
-    expected = reference.run(ids, types, positions if model.manifest.mask_slots else None)
+    expected = reference.run(ids, types, positions if model.manifest.mask_slots else None, pooled)
 
     def meaningful(outputs: dict[str, NDArray[Any]]) -> Outputs:
         return meaningful_outputs(model, outputs, tokens, len(positions))
@@ -142,7 +154,13 @@ def compare(
         ParityError: different tokens, or no text that can be compared.
     """
     manifest = model.manifest
-    comparison = Comparison(Numbers.of(manifest), texts, {name: Numbers.of(manifest) for name in also})
+    comparison = Comparison(
+        Numbers.of(manifest),
+        texts,
+        {name: Numbers.of(manifest) for name in also},
+        versions=reference.versions,
+        note=reference.note,
+    )
     done = 0
     with one_thread_each(), ThreadPoolExecutor(WORKERS) as pool:
         for batch in batched(texts.samples, BATCH):

@@ -118,6 +118,7 @@ def make_report(
             "weights_sha256": manifest.source.weights_sha256,
             "torch": version("torch"),
             "transformers": version("transformers"),
+            **comparison.versions,
         },
         "texts": {
             "source": comparison.texts.source,
@@ -129,8 +130,11 @@ def make_report(
         "also": also,
         **inspected,
     }
-    if model.engine[0].startswith(EVALUATOR):
-        document["note"] = EVALUATOR_NOTE
+    notes = [EVALUATOR_NOTE] if model.engine[0].startswith(EVALUATOR) else []
+    if comparison.note:
+        notes.append(comparison.note)
+    if notes:
+        document["note"] = "; ".join(notes)
     validate(document, "parity", source="parity report", error=ParityError)
     return Report(document, tuple(failures))
 

@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
+from bertmobile_export.checkpoint.sentence_transformers import PoolingMode
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import Embeddings, Layer, LayerNorm
 from bertmobile_export.network.heads import (
@@ -20,6 +21,14 @@ from bertmobile_export.network.heads import (
     QuestionAnsweringHead,
     Rows,
     TokenClassifierHead,
+)
+from bertmobile_export.network.sentence_embedding import (
+    OUT_OF_MAXIMUM,
+    SMALLEST_SQUARE,
+    DenseStep,
+    NormStep,
+    Pool,
+    UnitLength,
 )
 
 Value = TypeVar("Value")
@@ -74,7 +83,7 @@ class Operators(ABC, Generic[Value]):
 
     @abstractmethod
     def activation(self, name: str, states: Value, module: nn.Module) -> Value:
-        """ReLU, GELU or its tanh approximation."""
+        """ReLU, GELU or its tanh approximation, tanh, sigmoid or SiLU."""
 
     @abstractmethod
     def tanh(self, name: str, states: Value) -> Value:
@@ -102,15 +111,65 @@ class Operators(ABC, Generic[Value]):
     def column(self, name: str, states: Value, index: int) -> Value:
         """One channel: [batch, rows, n] to [batch, rows]."""
 
+    # Rows have a number for each token of a text, and vectors are states of one row each. Both are in float32
+    # where the format can mix types: sums over tokens and squared lengths may leave the range of float16.
+
     @abstractmethod
-    def pool(self, name: str, states: Value, attention_mask: Value, how: str, normalize: bool) -> Value:
-        """Text vectors [batch, hidden]: ``how`` is mean, max or cls; of length one when ``normalize``."""
+    def keep(self, mask: Value) -> Value:
+        """A mask as a row."""
+
+    @abstractmethod
+    def numbers(self, mask: Value) -> Value:
+        """0, 1, 2, ... as a row, as long as ``mask``; one for all texts will do."""
+
+    @abstractmethod
+    def weigh(self, name: str, states: Value, row: Value) -> Value:
+        """The sum of a text's states, each multiplied by its number of the row."""
+
+    @abstractmethod
+    def largest(self, name: str, states: Value, row: Value) -> Value:
+        """The largest value of each channel, after each state's number of the row is added to it."""
+
+    @abstractmethod
+    def first(self, name: str, states: Value) -> Value:
+        """The state of [CLS] as a vector."""
+
+    @abstractmethod
+    def reduce(self, name: str, values: Value, how: Literal["sum", "max"]) -> Value:
+        """The sum or the maximum of a row or a vector: [batch, 1]."""
+
+    @abstractmethod
+    def combine(
+        self, name: str, first: Value, how: Literal["+", "-", "*", "/", "max"], second: Value | float
+    ) -> Value:
+        """Elementwise, of two rows or vectors, or of one and a number."""
+
+    @abstractmethod
+    def root(self, name: str, values: Value) -> Value:
+        """The square root."""
+
+    @abstractmethod
+    def concatenate(self, name: str, vectors: Sequence[Value]) -> Value:
+        """One vector behind the other."""
+
+    @abstractmethod
+    def shorten(self, name: str, vector: Value, size: int) -> Value:
+        """The first numbers of a vector."""
 
 
-def activation_kind(module: nn.Module) -> Literal["relu", "gelu", "gelu_tanh"]:
+def activation_kind(
+    module: nn.Module,
+) -> Literal["relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"]:
     """Which function an activation module computes."""
-    if isinstance(module, nn.GELU):
-        return "gelu" if module.approximate == "none" else "gelu_tanh"
+    match module:
+        case nn.GELU():
+            return "gelu" if module.approximate == "none" else "gelu_tanh"
+        case nn.Tanh():
+            return "tanh"
+        case nn.Sigmoid():
+            return "sigmoid"
+        case nn.SiLU():
+            return "silu"
     return "relu"
 
 
@@ -118,6 +177,7 @@ def describe(network: Network, ops: Operators[Value]) -> dict[str, Value]:
     """Write ``network`` with ``ops``; returns its outputs by name, in order."""
     ids, mask, types = (ops.input(name) for name in ("input_ids", "attention_mask", "token_type_ids"))
     positions = ops.input("mask_positions") if network.takes_mask_positions else None
+    pooled = ops.input("pooling_mask") if network.takes_pooling_mask else mask
     scores = ops.padding_scores(mask)
     states = _embeddings(ops, network.encoder.embeddings, ids, types)
     outputs = {"embeddings": states} if network.every_layer else {}
@@ -132,7 +192,7 @@ def describe(network: Network, ops: Operators[Value]) -> dict[str, Value]:
         states = _layer(ops, f"encoder.layers.{index}", layer, states, rows, scores)
         if network.every_layer and not (index == last and isinstance(network.head, FeatureExtractionHead)):
             outputs[f"layer_{index}"] = states
-    return outputs | _head(ops, network.head, states, mask, network)
+    return outputs | _head(ops, network.head, states, pooled, network)
 
 
 def _embeddings(ops: Operators[Value], module: Embeddings, ids: Value, types: Value) -> Value:
@@ -200,6 +260,74 @@ def _head(
                 "end_logits": ops.column("head.end", span, 1),
             }
         case FeatureExtractionHead():
-            pooled = ops.pool("head.pool", states, mask, head.pooling, head.normalize)
-            return {"last_hidden_state": states, "sentence_embedding": pooled}
+            vector = _pool(ops, "head.pool", head.pool, states, mask)
+            for index, step in enumerate(head.steps):
+                vector = _step(ops, f"head.steps.{index}", step, vector)
+            if head.kept is not None:
+                vector = ops.shorten("head.kept", vector, head.kept)
+            return {"last_hidden_state": states, "sentence_embedding": ops.drop_rows_axis(vector)}
     raise TypeError(f"no description of {type(head).__name__}")
+
+
+def _pool(ops: Operators[Value], name: str, pool: Pool, states: Value, mask: Value) -> Value:
+    vectors = [
+        _pooled(ops, f"{name}.{index}", pool, mode, states, mask) for index, mode in enumerate(pool.modes)
+    ]
+    return vectors[0] if len(vectors) == 1 else ops.concatenate(name, vectors)
+
+
+def _pooled(
+    ops: Operators[Value], name: str, pool: Pool, mode: PoolingMode, states: Value, mask: Value
+) -> Value:
+    def highest(keys: Value) -> Value:
+        """1 for the highest of whole numbers, 0 for the others."""
+        most = ops.reduce(f"{name}.highest", keys, "max")
+        below = ops.combine(f"{name}.below", keys, "-", most)
+        return ops.combine(f"{name}.found", ops.combine(f"{name}.above", below, "+", 1.0), "max", 0.0)
+
+    def total(weights: Value, least: float) -> Value:
+        return ops.combine(f"{name}.divisor", ops.reduce(f"{name}.total", weights, "sum"), "max", least)
+
+    if mode == "cls" and pool.whole:
+        return ops.first(name, states)
+    keep = ops.keep(mask)
+    if mode == "max":
+        dropped = ops.combine(f"{name}.dropped", keep, "-", 1.0)
+        return ops.largest(name, states, ops.combine(f"{name}.lowered", dropped, "*", -OUT_OF_MAXIMUM))
+    if mode in ("mean", "mean_sqrt_len_tokens"):
+        divisor = total(keep, 1.0)
+        if mode == "mean_sqrt_len_tokens":
+            divisor = ops.root(f"{name}.root", divisor)
+        return ops.combine(name, ops.weigh(f"{name}.sum", states, keep), "/", divisor)
+    numbers = ops.numbers(mask)
+    if mode == "cls":
+        kept = ops.combine(f"{name}.kept", keep, "*", float(pool.positions))
+        return ops.weigh(name, states, highest(ops.combine(f"{name}.keys", kept, "-", numbers)))
+    weights = ops.combine(f"{name}.weights", keep, "*", ops.combine(f"{name}.places", numbers, "+", 1.0))
+    if mode == "lasttoken":
+        return ops.weigh(name, states, ops.combine(f"{name}.last", highest(weights), "*", keep))
+    shares = ops.combine(f"{name}.shares", weights, "*", pool.share)
+    return ops.combine(name, ops.weigh(f"{name}.sum", states, shares), "/", total(shares, pool.share))
+
+
+def _step(ops: Operators[Value], name: str, step: nn.Module, vector: Value) -> Value:
+    match step:
+        case DenseStep():
+            # What reads the same vector is computed together: a residual's product, too.
+            parts = [(f"{name}.linear", step.linear)]
+            if step.residual is not None:
+                parts.append((f"{name}.residual", step.residual))
+            result, *residual = ops.linears(f"{name}.input", vector, parts)
+            if not isinstance(step.activation, nn.Identity):
+                result = ops.activation(f"{name}.activation", result, step.activation)
+            if step.adds_input:
+                result = ops.add(f"{name}.sum", result, *(residual or [vector]))
+            return result
+        case NormStep():
+            return ops.layer_norm(name, vector, step.norm)
+        case UnitLength():
+            squares = ops.combine(f"{name}.squares", vector, "*", vector)
+            square = ops.reduce(f"{name}.square", squares, "sum")
+            above_zero = ops.combine(f"{name}.above_zero", square, "max", SMALLEST_SQUARE)
+            return ops.combine(name, vector, "/", ops.root(f"{name}.length", above_zero))
+    raise TypeError(f"no description of {type(step).__name__}")

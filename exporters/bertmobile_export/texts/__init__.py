@@ -7,7 +7,7 @@ sentences with as many different words as they can hold, on none of parity's top
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from random import Random
@@ -33,10 +33,11 @@ Corpus = Literal["parity", "calibration"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One text, or a pair, as a task takes it."""
+    """One text, or a pair, as a task takes it; ``prompt`` is put before the text."""
 
     text: str
     pair: str | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,24 @@ class TextSet:
     def sha256(self) -> str:
         digest = hashlib.sha256()
         for sample in self.samples:
-            digest.update(f"{sample.text}\0{sample.pair or ''}\n".encode())
+            digest.update(f"{sample.prompt}{sample.text}\0{sample.pair or ''}\n".encode())
         return digest.hexdigest()
+
+    def with_prompts(self, prompts: Sequence[str]) -> "TextSet":
+        """These texts, and some of them again under each of a model's prompts in turn.
+
+        Args:
+            prompts: what is put before a text; none and empty ones change nothing.
+        """
+        distinct = list(dict.fromkeys(prompt for prompt in prompts if prompt))
+        if not distinct:
+            return self
+        step = max(1, len(self.samples) // PER_BUCKET)
+        again = [
+            replace(sample, prompt=distinct[index % len(distinct)])
+            for index, sample in enumerate(self.samples[::step])
+        ]
+        return replace(self, samples=(*self.samples, *again))
 
 
 def builtin_texts(

@@ -4,11 +4,11 @@ States are [1, rows, hidden]: Core ML runs one text at a time.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from coremltools.converters.mil.mil import Builder as mb
-from coremltools.converters.mil.mil import Var
+from coremltools.converters.mil.mil import Var, types
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -20,11 +20,6 @@ from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE
 from bertmobile_export.targets.coreml.weights import store_codes, store_floats
 from bertmobile_export.targets.description import Operators
-
-# The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
-# network.heads.
-SMALLEST_SQUARE = np.float32(1e-24)
-OUT_OF_MAXIMUM = np.float32(1e4)
 
 
 class MilOperators(Operators[Var]):
@@ -53,6 +48,7 @@ class MilOperators(Operators[Var]):
         self._ios = ios
         self._ranges = ranges
         self._matrices: dict[str, Var] = {}
+        self._shared: dict[str, Var] = {}
         # The widest weights decide the arithmetic.
         wide = any(form.bits == 32 for form in self._recipe.forms.values())
         self._dtype: Any = np.float32 if wide else np.float16
@@ -108,7 +104,7 @@ class MilOperators(Operators[Var]):
 
     def linears(self, name: str, states: Var, modules: Sequence[tuple[str, nn.Linear]]) -> list[Var]:
         first, _ = modules[0]
-        source = self._linear_input(name, states, first, first)
+        source = self._linear_input(name, self._usual(states), first, first)
         return [self._linear(each, source, each, module) for each, module in modules]
 
     def decoder(self, name: str, states: Var, module: nn.Linear, *, tied: bool) -> Var:
@@ -141,7 +137,12 @@ class MilOperators(Operators[Var]):
         epsilon = max(norm.eps, float(np.finfo(self._dtype).smallest_subnormal))
         gamma, beta = self._vector(norm.weight), self._vector(norm.bias)
         return mb.layer_norm(
-            x=states, axes=[-1], gamma=gamma, beta=beta, epsilon=self._dtype(epsilon), name=_spelt(name)
+            x=self._usual(states),
+            axes=[-1],
+            gamma=gamma,
+            beta=beta,
+            epsilon=self._dtype(epsilon),
+            name=_spelt(name),
         )
 
     def activation(self, name: str, states: Var, module: nn.Module) -> Var:
@@ -152,13 +153,19 @@ class MilOperators(Operators[Var]):
                 return mb.gelu(x=states, mode="EXACT", name=_spelt(name))
             case nn.GELU(approximate="tanh"):
                 return mb.gelu(x=states, mode="TANH_APPROXIMATION", name=_spelt(name))
+            case nn.Tanh():
+                return mb.tanh(x=states, name=_spelt(name))
+            case nn.Sigmoid():
+                return mb.sigmoid(x=states, name=_spelt(name))
+            case nn.SiLU():
+                return mb.silu(x=states, name=_spelt(name))
         raise TypeError(f"no MIL operator for {module}")
 
     def tanh(self, name: str, states: Var) -> Var:
         return mb.tanh(x=states, name=_spelt(name))
 
     def add(self, name: str, *values: Var) -> Var:
-        *early, last = values
+        *early, last = map(self._usual, values)
         total, *more = early
         for index, value in enumerate(more):
             total = mb.add(x=total, y=value, name=f"{_spelt(name)}_{index}")
@@ -195,33 +202,71 @@ class MilOperators(Operators[Var]):
         rows = mb.transpose(x=context, perm=[0, 2, 1, 3], name=f"{name}_rows")
         return mb.reshape(x=rows, shape=[1, -1, hidden], name=name)
 
-    # Text vectors, in float32: a sum over tokens and a squared length may leave the range of float16.
+    # Text vectors, [1, 1, n], and rows, [1, 1, length].
 
-    def pool(self, name: str, states: Var, attention_mask: Var, how: str, normalize: bool) -> Var:
-        name = _spelt(name)
-        if how == "cls":
-            pooled = mb.cast(x=self.first_row(states), dtype="fp32", name=f"{name}_row")
-        else:
-            states = mb.cast(x=states, dtype="fp32", name=f"{name}_states")
-            mask = mb.cast(x=attention_mask, dtype="fp32", name=f"{name}_mask")
-            if how == "max":
-                padding = mb.sub(x=mask, y=np.float32(1), name=f"{name}_padding")
-                lowered = mb.mul(x=padding, y=OUT_OF_MAXIMUM, name=f"{name}_lowered")
-                column = mb.expand_dims(x=lowered, axes=[2], name=f"{name}_column")
-                kept = mb.add(x=states, y=column, name=f"{name}_kept")
-                pooled = mb.reduce_max(x=kept, axes=[1], keep_dims=True, name=f"{name}_max")
-            else:
-                row = mb.expand_dims(x=mask, axes=[1], name=f"{name}_keep")
-                total = mb.matmul(x=row, y=states, name=f"{name}_total")
-                count = mb.reduce_sum(x=row, axes=[2], keep_dims=True, name=f"{name}_count")
-                pooled = mb.real_div(x=total, y=count, name=f"{name}_mean")
-        if normalize:
-            squares = mb.mul(x=pooled, y=pooled, name=f"{name}_squares")
-            square = mb.reduce_sum(x=squares, axes=[2], keep_dims=True, name=f"{name}_square")
-            above_zero = mb.maximum(x=square, y=SMALLEST_SQUARE, name=f"{name}_above_zero")
-            length = mb.sqrt(x=above_zero, name=f"{name}_length")
-            pooled = mb.real_div(x=pooled, y=length, name=f"{name}_unit")
-        return mb.squeeze(x=pooled, axes=[1], name=name)
+    def keep(self, mask: Var) -> Var:
+        if "keep" not in self._shared:
+            row = mb.cast(x=mask, dtype="fp32", name="pooled")
+            self._shared["keep"] = mb.expand_dims(x=row, axes=[1], name="pooled_row")
+        return self._shared["keep"]
+
+    def numbers(self, mask: Var) -> Var:
+        if "numbers" not in self._shared:
+            if len(self._lengths) == 1:
+                row = np.arange(self._lengths[0], dtype=np.float32).reshape(1, 1, -1)
+                self._shared["numbers"] = mb.const(val=row, name="numbers")
+            else:  # counted, since a length that varies has no constant
+                zeros = mb.mul(x=self.keep(mask), y=np.float32(0), name="zeros")
+                ones = mb.add(x=zeros, y=np.float32(1), name="ones")
+                self._shared["numbers"] = mb.cumsum(x=ones, axis=2, exclusive=True, name="numbers")
+        return self._shared["numbers"]
+
+    def weigh(self, name: str, states: Var, row: Var) -> Var:
+        return mb.matmul(x=row, y=self._wide(states), name=_spelt(name))
+
+    def largest(self, name: str, states: Var, row: Var) -> Var:
+        column = mb.transpose(x=row, perm=[0, 2, 1], name=f"{_spelt(name)}_column")
+        moved = mb.add(x=self._wide(states), y=column, name=f"{_spelt(name)}_states")
+        return mb.reduce_max(x=moved, axes=[1], keep_dims=True, name=_spelt(name))
+
+    def first(self, name: str, states: Var) -> Var:
+        return self._wide(self.first_row(states))
+
+    def reduce(self, name: str, values: Var, how: Literal["sum", "max"]) -> Var:
+        operator = {"sum": mb.reduce_sum, "max": mb.reduce_max}[how]
+        return operator(x=self._wide(values), axes=[2], keep_dims=True, name=_spelt(name))
+
+    def combine(
+        self, name: str, first: Var, how: Literal["+", "-", "*", "/", "max"], second: Var | float
+    ) -> Var:
+        operator = {"+": mb.add, "-": mb.sub, "*": mb.mul, "/": mb.real_div, "max": mb.maximum}[how]
+        other = self._wide(second) if isinstance(second, Var) else np.float32(second)
+        return operator(x=self._wide(first), y=other, name=_spelt(name))
+
+    def root(self, name: str, values: Var) -> Var:
+        return mb.sqrt(x=values, name=_spelt(name))
+
+    def concatenate(self, name: str, vectors: Sequence[Var]) -> Var:
+        return mb.concat(values=list(vectors), axis=2, name=_spelt(name))
+
+    def shorten(self, name: str, vector: Var, size: int) -> Var:
+        return mb.slice_by_index(x=vector, begin=[0, 0, 0], end=[1, 1, size], name=_spelt(name))
+
+    def _wide(self, values: Var) -> Var:
+        """In float32."""
+        return self._cast_once(values, "fp32")
+
+    def _usual(self, values: Var) -> Var:
+        """In the type that the program computes in."""
+        return self._cast_once(values, self._mil_dtype)
+
+    def _cast_once(self, values: Var, dtype: str) -> Var:
+        if values.dtype == {"fp16": types.fp16, "fp32": types.fp32}[dtype]:
+            return values
+        name = f"{values.name}_{dtype}"
+        if name not in self._shared:
+            self._shared[name] = mb.cast(x=values, dtype=dtype, name=name)
+        return self._shared[name]
 
     # Weights.
 

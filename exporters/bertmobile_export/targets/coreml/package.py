@@ -26,6 +26,7 @@ FEATURES = {
     "input_ids": "Token ids; [PAD] behind the text",
     "attention_mask": "1 for a token of the text, 0 for padding",
     "token_type_ids": "0 for tokens of the first text and for padding, 1 for those of the second",
+    "pooling_mask": "1 for a token that the text's vector is made of, 0 for padding and the prompt's",
     "mask_positions": "Where the masked tokens are; 0 in slots that are not used",
     "start_logits": "How likely the answer begins at each token; no softmax",
     "end_logits": "How likely the answer ends at each token; no softmax",

@@ -7,7 +7,7 @@ checkpoint's matrix as it is (``transB``), without a transposed copy.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from onnx import helper
@@ -22,11 +22,6 @@ from bertmobile_export.sizes import WORD_TABLE
 from bertmobile_export.targets.description import Operators, activation_kind
 from bertmobile_export.targets.onnx.graph import Graph
 from bertmobile_export.targets.onnx.narrow import widen
-
-# The least squared length that a text vector is divided by, and what pushes padding out of a maximum; as in
-# network.heads.
-SMALLEST_SQUARE = 1e-24
-OUT_OF_MAXIMUM = -1e4
 
 
 @dataclass(frozen=True)
@@ -218,9 +213,19 @@ class OnnxOperators(Operators[States]):
         return self.vector(f"{name}.weight", norm.weight), self.vector(f"{name}.bias", norm.bias)
 
     def activation(self, name: str, states: States, module: nn.Module) -> States:
-        operator = {"relu": "Relu", "gelu": "Gelu", "gelu_tanh": "Gelu"}[activation_kind(module)]
-        more = {"approximate": "tanh"} if activation_kind(module) == "gelu_tanh" else {}
-        return States(self.graph.node(operator, states.name, name=name, **more), states.rows)
+        kind = activation_kind(module)
+        if kind == "silu":
+            open_ = self.graph.node("Sigmoid", states.name, name=f"{name}.sigmoid")
+            return States(self.graph.node("Mul", states.name, open_, name=name), states.rows)
+        operators = {
+            "relu": "Relu",
+            "gelu": "Gelu",
+            "gelu_tanh": "Gelu",
+            "tanh": "Tanh",
+            "sigmoid": "Sigmoid",
+        }
+        more = {"approximate": "tanh"} if kind == "gelu_tanh" else {}
+        return States(self.graph.node(operators[kind], states.name, name=name, **more), states.rows)
 
     def tanh(self, name: str, states: States) -> States:
         return States(self.graph.node("Tanh", states.name, name=name), states.rows)
@@ -250,30 +255,58 @@ class OnnxOperators(Operators[States]):
     def products(self, name: str, query: str, key: str, scale: float) -> str:
         """query key^T scale, of [batch, heads, rows, size] each."""
 
-    def pool(self, name: str, states: States, attention_mask: States, how: str, normalize: bool) -> States:
-        node, axes = self.graph.node, self.graph.constant([1])
-        if how == "cls":
-            pooled = self.first_row(states).name
-        else:
-            texts = self.batched(f"{name}.texts", states, self.hidden)
-            mask = self.cast(attention_mask.name, np.int64)
-            keep = node("Unsqueeze", mask, self.graph.constant([2]), name=f"{name}.keep")
-            if how == "max":
-                drop = node("Sub", self.scalar(1), keep, name=f"{name}.drop")
-                lowered = node("Mul", drop, self.scalar(OUT_OF_MAXIMUM), name=f"{name}.lowered")
-                kept = node("Add", texts, lowered, name=f"{name}.kept")
-                pooled = node("ReduceMax", kept, axes, name=f"{name}.max", keepdims=0)
-            else:
-                kept = node("Mul", texts, keep, name=f"{name}.kept")
-                total = node("ReduceSum", kept, axes, name=f"{name}.total", keepdims=0)
-                count = node("ReduceSum", mask, axes, name=f"{name}.count", keepdims=1)
-                pooled = node("Div", total, count, name=f"{name}.mean")
-        if normalize:
-            squares = node("Mul", pooled, pooled, name=f"{name}.squares")
-            square = node("ReduceSum", squares, axes, name=f"{name}.square", keepdims=1)
-            above = node("Max", square, self.scalar(SMALLEST_SQUARE), name=f"{name}.square.above_zero")
-            pooled = node("Div", pooled, node("Sqrt", above, name=f"{name}.length"), name=name)
-        return States(pooled, self.hidden)
+    # Text vectors.
+
+    def keep(self, mask: States) -> States:
+        return States(self.cast(mask.name, np.int64))
+
+    @abstractmethod
+    def numbers(self, mask: States) -> States:
+        """See :meth:`~bertmobile_export.targets.description.Operators.numbers`."""
+
+    def weigh(self, name: str, states: States, row: States) -> States:
+        weighed = self._with_row(f"{name}.states", "Mul", states, row)
+        return self._vector("ReduceSum", weighed, name)
+
+    def largest(self, name: str, states: States, row: States) -> States:
+        return self._vector("ReduceMax", self._with_row(f"{name}.states", "Add", states, row), name)
+
+    def _with_row(self, name: str, operator: str, states: States, row: States) -> str:
+        texts = self.batched("head.texts", states, self.hidden)
+        column = self.once("Unsqueeze", row.name, self.graph.constant([2]), name=f"{row.name}.column")
+        return self.graph.node(operator, texts, column, name=name)
+
+    def _vector(self, operator: str, texts: str, name: str) -> States:
+        return States(self.graph.node(operator, texts, self.graph.constant([1]), name=name, keepdims=0), 1)
+
+    def first(self, name: str, states: States) -> States:
+        return self.first_row(states)
+
+    def reduce(self, name: str, values: States, how: Literal["sum", "max"]) -> States:
+        operator = {"sum": "ReduceSum", "max": "ReduceMax"}[how]
+        last = self.graph.constant([1])
+        return States(self.once(operator, values.name, last, name=name, keepdims=1), values.rows)
+
+    def combine(
+        self, name: str, first: States, how: Literal["+", "-", "*", "/", "max"], second: States | float
+    ) -> States:
+        operator = {"+": "Add", "-": "Sub", "*": "Mul", "/": "Div", "max": "Max"}[how]
+        if not isinstance(second, States):
+            # What half precision cannot hold would be 0, and nothing can be divided by that.
+            smallest = float(np.finfo(self.dtype).smallest_subnormal)
+            second = States(self.scalar(max(second, smallest) if 0 < second < 1 else second))
+        return States(self.graph.node(operator, first.name, second.name, name=name), first.rows)
+
+    def root(self, name: str, values: States) -> States:
+        return States(self.graph.node("Sqrt", values.name, name=name), values.rows)
+
+    def concatenate(self, name: str, vectors: Sequence[States]) -> States:
+        names = (vector.name for vector in vectors)
+        return States(self.graph.node("Concat", *names, name=name, axis=1), 1)
+
+    def shorten(self, name: str, vector: States, size: int) -> States:
+        ends = [self.graph.constant([number]) for number in (0, size, 1)]
+        return States(self.graph.node("Slice", vector.name, *ends, name=name), vector.rows)
 
     # Weights.
 

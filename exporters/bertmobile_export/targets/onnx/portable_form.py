@@ -58,6 +58,9 @@ class PortableOperators(OnnxOperators):
         matrix = super().quantized(name)
         return matrix.first_rows(self._length) if name == POSITION_TABLE else matrix
 
+    def numbers(self, mask: States) -> States:
+        return States(self.graph.weight("head.pool.numbers", np.arange(self._length, dtype=self.dtype)))
+
     def rows_at(self, states: States, positions: States) -> States:
         indices = self.flat("mask_positions.indices", positions.name, 1)
         rows = self.graph.node("GatherND", states.name, indices, name="masked_rows")

@@ -47,10 +47,17 @@ class RuntimeOperators(OnnxOperators):
         return States(self.lookup(name, table, self.flat(f"{ids.name}.flat", ids.name)))
 
     def position_embedding(self, name: str, table: Tensor, ids: States) -> States:
-        ends = (self.graph.constant(0), self._size("length", 1), self.graph.constant(1))
-        row = self.graph.node("Range", *ends, name="position_ids.row")
+        row = self._positions()
         rows = self.graph.node("Expand", row, self.shape(None), name="position_ids.rows")
         return States(self.lookup(name, table, self.flat("position_ids", rows)))
+
+    def _positions(self) -> str:
+        """0, 1, 2, ... [length] int64."""
+        ends = (self.graph.constant(0), self._size("length", 1), self.graph.constant(1))
+        return self.once("Range", *ends, name="position_ids.row")
+
+    def numbers(self, mask: States) -> States:
+        return States(self.cast(self._positions(), np.int64))
 
     def rows_at(self, states: States, positions: States) -> States:
         node, constant = self.graph.node, self.graph.constant

@@ -24,20 +24,21 @@ def leave_out_positions(network: Network, count: int) -> None:
     table.weight = nn.Parameter(table.weight[:count], requires_grad=False)
 
 
-def convert(network: nn.Module, length: int, mask_slots: int | None) -> bytes:
+def convert(network: nn.Module, length: int, mask_slots: int | None, *, pooling_mask: bool = False) -> bytes:
     """Convert a network.
 
     Args:
         network: in evaluation mode.
         length: number of tokens of the one signature, ``serving_default``.
         mask_slots: size of ``mask_positions``, or None when the network takes none.
+        pooling_mask: whether the network takes one.
 
     Returns:
         A ``.tflite`` file with int32 inputs by the network's argument names, ``position_ids`` included, and
         float32 outputs by the names of its output dictionary.
     """
     # A tensor of its own for each: the export takes one object under two names for one input.
-    rows = ("input_ids", "attention_mask", "token_type_ids")
+    rows = ("input_ids", "attention_mask", "token_type_ids", *(("pooling_mask",) if pooling_mask else ()))
     inputs = {name: torch.ones(1, length, dtype=torch.int32) for name in rows}
     if mask_slots:
         inputs["mask_positions"] = torch.zeros(1, mask_slots, dtype=torch.int32)

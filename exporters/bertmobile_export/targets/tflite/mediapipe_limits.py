@@ -13,8 +13,8 @@ def check_plan(plan: Plan) -> None:
     """Refuse what MediaPipe has no task for.
 
     Raises:
-        UsageError: another task, several lengths, a classifier of bare outputs, or labels that do not fit on
-            lines.
+        UsageError: another task, several lengths, prompts that apply by themselves, a classifier of bare
+            outputs, or labels that do not fit on lines.
     """
     if plan.task not in TASKS:
         raise UsageError(
@@ -25,6 +25,13 @@ def check_plan(plan: Plan) -> None:
         raise UsageError(
             f"MediaPipe takes one length, not {', '.join(map(str, plan.lengths))}; "
             f"give one, such as --seq-len {plan.lengths[-1]}"
+        )
+    embedding = plan.config.embedding
+    if plan.task == "feature-extraction" and (plan.pooling_mask or embedding.default_text):
+        what = "leaves prompts out of its pooling" if plan.pooling_mask else "has a default prompt"
+        raise UsageError(
+            f"{plan.model} {what}, and MediaPipe knows no prompts: it would embed the bare text; "
+            "leave --mediapipe out"
         )
     if plan.function_to_apply == "none":
         cause = plan.config.recorded_activation or plan.problem_type

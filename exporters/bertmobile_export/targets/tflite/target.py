@@ -117,7 +117,7 @@ class TfliteTarget:
             flatbuffer.write(model, path)
 
         convert.leave_out_positions(network, max(traced, *plan.lengths))
-        content = convert.convert(network, traced, plan.mask_slots)
+        content = convert.convert(network, traced, plan.mask_slots, pooling_mask=plan.pooling_mask)
         ranges = None
         if plan.recipe.needs_ranges:
             from bertmobile_export.targets.tflite.calibrate import activation_ranges
@@ -175,6 +175,8 @@ def _dimensions(plan: Plan) -> set[int]:
         config.type_vocab_size,
         config.num_labels,
         plan.mask_slots or 1,
+        *config.embedding.sizes(config.hidden_size),
+        config.embedding.size(config.hidden_size),
     }
 
 

@@ -386,6 +386,7 @@ OPERATORS: Mapping[str, Operator] = {
     "select": _select,
     "shape": _shape,
     "sigmoid": _unary(_sigmoid),
+    "silu": _unary(lambda x: x * _sigmoid(x)),
     "slice_by_index": _slice_by_index,
     "slice_by_size": _slice_by_size,
     "softmax": _softmax,
