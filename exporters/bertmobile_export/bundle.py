@@ -138,7 +138,9 @@ def _tokenizer_config(manifest: Manifest) -> dict[str, Any]:
     """What transformers' AutoTokenizer needs to know beside ``tokenizer.json``."""
     rules = manifest.tokenizer
     return {
-        "tokenizer_class": "BertTokenizer",
+        # The generic class takes all of tokenizer.json: BERT's own would always be of one longest word.
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_input_names": [spec.name for spec in manifest.inputs if spec.name != "mask_positions"],
         "do_lower_case": rules.lower_case,
         "strip_accents": rules.strip_accents,
         "tokenize_chinese_chars": rules.tokenize_chinese_chars,

@@ -30,13 +30,28 @@ class SpecialToken:
 
 
 @dataclass(frozen=True)
+class AddedToken:
+    """A token that is cut from a text whole, before WordPiece; the flags are those of ``tokenizers``."""
+
+    content: str
+    id: int
+    special: bool
+    lstrip: bool
+    rstrip: bool
+    single_word: bool
+    normalized: bool
+
+
+@dataclass(frozen=True)
 class TokenizerSpec:
     vocab_size: int
     lower_case: bool
     strip_accents: bool
     tokenize_chinese_chars: bool
+    longest_word: int
     type_vocab_size: int
     special_tokens: Mapping[str, SpecialToken]
+    added_tokens: tuple[AddedToken, ...]
 
 
 @dataclass(frozen=True)
@@ -144,6 +159,7 @@ class Manifest:
         tokenizer["special_tokens"] = {
             role: SpecialToken(**token) for role, token in tokenizer["special_tokens"].items()
         }
+        tokenizer["added_tokens"] = tuple(AddedToken(**token) for token in tokenizer["added_tokens"])
         fields.update(
             lengths=tuple(fields["lengths"]),
             signatures={int(length): name for length, name in fields["signatures"].items()},

@@ -9,6 +9,7 @@ import numpy as np
 
 from bertmobile.bundle import sha256_file
 from bertmobile.manifest import (
+    AddedToken,
     EmbeddingSpec,
     FileEntry,
     Manifest,
@@ -98,8 +99,10 @@ def make_manifest(
             lower_case=True,
             strip_accents=True,
             tokenize_chinese_chars=True,
+            longest_word=100,
             type_vocab_size=type_vocab_size,
             special_tokens={role: SpecialToken(*token) for role, token in _SPECIAL.items()},
+            added_tokens=tuple(AddedToken(*token, True, *[False] * 4) for token in _SPECIAL.values()),
         ),
         source=Source("tiny", None, "BertModel", "0" * 64, False),
         tools={},

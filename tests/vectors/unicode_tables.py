@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from itertools import groupby
 
-from tokenizers import normalizers, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 # One letter each, because the table is long: what a text loses before it is cut into words, white space,
 # Chinese characters, marks that go with the accents, and what is a word of its own.
@@ -43,6 +43,7 @@ def document() -> str:
         "lower": _lower_lines(lower()),
         "decompositions": (_hex(ord(c), *map(ord, new)) for c, new in listed.items()),
         "classes": _ranges({ord(c): _hex(rank) for c, rank in combining_classes().items()}),
+        "words": (line.removesuffix(" w") for line in _ranges({ord(c): "w" for c in word_characters()})),
     }
     return HEADER + "".join(
         f"\n[{name}]\n" + "".join(f"{line}\n" for line in lines) for name, lines in sections.items()
@@ -149,6 +150,38 @@ def combining_classes() -> dict[str, int]:
         else:
             classes.insert(place, [mark])
     return {mark: rank for rank, marks in enumerate(classes, 1) for mark in marks}
+
+
+@cache
+def word_characters() -> list[str]:
+    """Characters beside which an added token is no single word."""
+    found = []
+    tokenizer = _with_added(AddedToken(_SEPARATOR, single_word=True, normalized=False))
+    for batch in _batches(all_characters()):
+        text = " ".join(f"{character}{_SEPARATOR}" for character in batch)
+        places = {start for start, _ in tokenizer.encode(text).offsets}
+        found += [character for place, character in enumerate(batch) if 3 * place + 1 not in places]
+    return sorted({*found, _SEPARATOR})
+
+
+@cache
+def white_space() -> set[str]:
+    """Characters that belong to an added token with ``lstrip`` or ``rstrip`` beside them."""
+    found = set()
+    tokenizer = _with_added(AddedToken(_SEPARATOR, lstrip=True, normalized=False))
+    for batch in _batches(all_characters()):
+        text = "".join(f"x{character}{_SEPARATOR}" for character in batch)
+        places = {start for start, _ in tokenizer.encode(text).offsets}
+        found |= {character for place, character in enumerate(batch) if 3 * place + 1 in places}
+    return found
+
+
+def _with_added(token: AddedToken) -> Tokenizer:
+    """A tokenizer that finds one token, and nothing else."""
+    tokenizer = Tokenizer(models.WordLevel({}, unk_token="unknown"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(?s)."), "removed")
+    tokenizer.add_tokens([token])
+    return tokenizer
 
 
 def _jamo(code: int) -> list[int]:

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from bertmobile.errors import CheckpointError, UsageError
 from bertmobile_export.checkpoint.files import read_json

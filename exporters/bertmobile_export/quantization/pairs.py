@@ -19,7 +19,7 @@ def pair_reach(weight: Tensor) -> Tensor:
         weight: float32 [rows, columns]; columns 2i and 2i + 1 are neighbours.
     """
     padded = torch.nn.functional.pad(weight, (0, weight.shape[1] % 2))
-    pairs = padded.unflatten(1, (-1, 2))
+    pairs = padded.reshape(len(weight), -1, 2)
     return torch.maximum(pairs.clamp(min=0).sum(dim=2), -pairs.clamp(max=0).sum(dim=2)).amax(dim=1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, processors
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from bertmobile.errors import CheckpointError
@@ -95,9 +95,10 @@ def assert_agrees_with_transformers(folder: Path, texts: Sequence[str] = TEXTS) 
             expected = theirs(*pair, return_token_type_ids=True)
             assert found.ids == expected["input_ids"], pair
             assert found.type_ids == expected["token_type_ids"], pair
-    assert files.vocab_txt.decode().split("\n")[:-1] == [
-        token for token, _ in sorted(ours.get_vocab().items(), key=lambda item: item[1])
-    ]
+    assert files.spec.vocab_size == files.vocab_txt.count(b"\n")
+    written = folder / "written.txt"
+    written.write_bytes(files.vocab_txt)
+    assert models.WordPiece.read_file(str(written)) == ours.get_vocab(with_added_tokens=False)
     return files
 
 
@@ -238,9 +239,9 @@ def test_special_tokens_beside_the_vocabulary(tmp_path: Path) -> None:
     tokens = [token for token in vocabulary() if token != "[MASK]"]
     tokenizer = generic(tokens)
     write_generic(tmp_path, tokenizer)
-    files = read(tmp_path)
+    files = assert_agrees_with_transformers(tmp_path)
     assert files.spec.special_tokens["mask"].id == len(tokens)
-    assert files.vocab_txt.decode().split("\n")[:-1] == [*tokens, "[MASK]"]
+    assert files.vocab_txt.decode().split("\n")[:-1] == tokens
 
 
 def test_the_bytes_depend_on_the_content_alone(tmp_path: Path) -> None:
@@ -277,17 +278,32 @@ def test_a_missing_special_token(role: str, tmp_path: Path) -> None:
     assert f"{role}_token in tokenizer_config.json" in message
 
 
-def test_a_repeated_token(tmp_path: Path) -> None:
-    write(tmp_path, [*vocabulary(), "the"])
-    message = tokenizer_error(tmp_path)
-    assert f"vocab.txt line {len(vocabulary()) + 1} repeats 'the' of line" in message
-    assert "restore the file" in message
+def spaced(tokens: list[str]) -> list[list[str]]:
+    """Vocabularies with lines that repeat others, are empty, or are white space."""
+    return [
+        [*tokens, "the"],
+        ["the", *tokens, "the"],
+        [*tokens[:50], "", *tokens[50:]],
+        [*tokens[:50], "", *tokens[50:90], "", *tokens[90:]],
+        [*tokens, " ", "rain\u3000", "  more"],
+        [*tokens, "", "", "new"],
+    ]
 
 
-def test_an_empty_line(tmp_path: Path) -> None:
-    tokens = vocabulary()
-    write(tmp_path, [*tokens[:50], "", *tokens[50:]])
-    assert "vocab.txt line 51 is empty" in tokenizer_error(tmp_path)
+@pytest.mark.parametrize("number", range(6))
+def test_repeated_and_empty_lines_count_as_in_transformers(number: int, tmp_path: Path) -> None:
+    lines = spaced(vocabulary())[number]
+    write_tokenizer(tmp_path, lines, additional_special_tokens=["[E1]"])
+    config = write_config(tmp_path, len(lines) + 2)
+    files = assert_agrees_with_transformers(tmp_path, [*TEXTS, "the [E1] new rain"])
+    ours, theirs = Tokenizer.from_str(files.tokenizer_json.decode()), AutoTokenizer.from_pretrained(tmp_path)
+    for index in range(config.vocab_size):
+        for skip in (False, True):
+            ids = [60, index, 61]
+            assert ours.decode(ids, skip_special_tokens=skip) == theirs.decode(ids, skip_special_tokens=skip)
+    theirs.save_pretrained(tmp_path / "saved")  # the same as a tokenizer.json with gaps
+    (tmp_path / "saved" / "config.json").write_bytes((tmp_path / "config.json").read_bytes())
+    assert read(tmp_path / "saved") == files
 
 
 def test_empty_lines_at_the_end_do_not_count(tmp_path: Path) -> None:
@@ -325,13 +341,15 @@ def test_a_damaged_tokenizer_json(content: str, tmp_path: Path) -> None:
     assert "restore it" in message
 
 
-def test_a_vocabulary_with_gaps(tmp_path: Path) -> None:
-    tokenizer = Tokenizer(models.WordPiece({"[UNK]": 0, "a": 2}, unk_token="[UNK]"))
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    write_config(tmp_path, 100)
-    message = tokenizer_error(tmp_path)
-    assert "does not number 2 tokens from 0 without gaps" in message
-    assert "save the tokenizer again" in message
+def test_a_vocabulary_with_gaps_is_written_so_that_no_token_has_their_ids(tmp_path: Path) -> None:
+    tokens = vocabulary()
+    numbers = {token: index + (index >= 50) + (index >= 60) for index, token in enumerate(tokens)}
+    document = json.loads(generic(tokens).to_str())
+    document["model"]["vocab"] = numbers
+    write_generic(tmp_path, Tokenizer.from_str(json.dumps(document)))
+    write_config(tmp_path, len(tokens) + 2)
+    lines = assert_agrees_with_transformers(tmp_path).vocab_txt.decode().split("\n")
+    assert lines[49:52] == [tokens[49], tokens[50], tokens[50]]
 
 
 @pytest.mark.parametrize("token", ["two\nlines", "two\rlines"])
@@ -391,9 +409,9 @@ def without_template(tokenizer: Tokenizer) -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        (with_normalizer, "its normalizer is not BertNormalizer"),
+        (with_normalizer, "its normalizer is not BertNormalizer alone"),
         (without_cleaning, "its normalizer keeps control characters"),
-        (with_pre_tokenizer, "its pre_tokenizer is not BertPreTokenizer"),
+        (with_pre_tokenizer, "its pre_tokenizer is not BertPreTokenizer alone"),
         (with_template, "its template is not [CLS] A [SEP] B [SEP]"),
         (without_template, "its template is not [CLS] A [SEP] B [SEP]"),
     ],
@@ -407,57 +425,98 @@ def test_a_generic_tokenizer_that_does_more(change: Any, expected: str, tmp_path
     assert "choose a checkpoint" in message
 
 
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [
-        ({"continuing_subword_prefix": "@@"}, "its subword prefix is not ##"),
-        ({"max_input_chars_per_word": 50}, "its longest word is not 100"),
-    ],
-)
-def test_a_generic_model_with_other_rules(overrides: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    write_generic(tmp_path, generic(vocabulary(), **overrides))
-    assert expected in tokenizer_error(tmp_path)
+def test_a_generic_model_with_another_prefix(tmp_path: Path) -> None:
+    write_generic(tmp_path, generic(vocabulary(), continuing_subword_prefix="@@"))
+    assert "its subword prefix is '@@', not ##" in tokenizer_error(tmp_path)
 
 
 def test_a_generic_model_with_another_unknown_token(tmp_path: Path) -> None:
     write_generic(tmp_path, generic(vocabulary()))
     path = tmp_path / "tokenizer_config.json"
     path.write_text(path.read_text().replace("[UNK]", "[MASK]"))
-    assert "its unknown token is not [MASK]" in tokenizer_error(tmp_path)
+    assert "its unknown token is [UNK], not [MASK]" in tokenizer_error(tmp_path)
 
 
-def add_to_tokenizer_json(folder: Path) -> None:
-    tokenizer = generic([*vocabulary(), "<e1>"])
-    tokenizer.add_special_tokens([AddedToken("<e1>")])
-    tokenizer.save(str(folder / "tokenizer.json"))
+def test_a_generic_model_with_another_longest_word(tmp_path: Path) -> None:
+    write_generic(tmp_path, generic(vocabulary(), max_input_chars_per_word=20))
+    texts = [*TEXTS, "a" * 20 + " " + "a" * 21]
+    assert assert_agrees_with_transformers(tmp_path, texts).spec.longest_word == 20
 
 
-def add_to_added_tokens(folder: Path) -> None:
-    (folder / "added_tokens.json").write_text('{"<e1>": 446}')
+def with_a_shorter_word(tokenizer: Tokenizer) -> None:
+    tokenizer.model.max_input_chars_per_word = 20
 
 
-def add_to_decoder(folder: Path) -> None:
-    write_tokenizer(folder, vocabulary(), added_tokens_decoder={"446": {"content": "<e1>", "special": True}})
+def with_a_prefix(tokenizer: Tokenizer) -> None:
+    tokenizer.model.continuing_subword_prefix = "@@"
 
 
-def add_to_settings(folder: Path) -> None:
-    write_tokenizer(folder, vocabulary(), additional_special_tokens=["<e1>"])
-
-
-def add_to_map(folder: Path) -> None:
-    (folder / "special_tokens_map.json").write_text('{"bos_token": "<e1>"}')
+def with_a_decoder(tokenizer: Tokenizer) -> None:
+    tokenizer.decoder = decoders.WordPiece(cleanup=False)
 
 
 @pytest.mark.parametrize(
-    "add", [add_to_tokenizer_json, add_to_added_tokens, add_to_decoder, add_to_settings, add_to_map]
+    ("change", "expected"),
+    [
+        (with_normalizer, "its normalizer is not BertNormalizer alone"),
+        (without_cleaning, "its normalizer keeps control characters"),
+        (with_pre_tokenizer, "its pre_tokenizer is not BertPreTokenizer alone"),
+        (with_template, "its template is not [CLS] A [SEP] B [SEP]"),
+        (with_a_shorter_word, "its longest word is 20, not 100"),
+        (with_a_prefix, "its subword prefix is '@@', not ##"),
+        (with_a_decoder, "its decoder is not that of WordPiece with cleanup"),
+    ],
 )
-def test_added_tokens(add: Any, tmp_path: Path) -> None:
+def test_rules_of_tokenizer_json_that_its_class_drops_are_refused(
+    change: Any, expected: str, tmp_path: Path
+) -> None:
     write(tmp_path)
-    write_config(tmp_path, 1000)
-    add(tmp_path)
+    write_config(tmp_path, len(vocabulary()) + 1)
+    AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    assert_agrees_with_transformers(tmp_path)
+    tokenizer = Tokenizer.from_file(str(tmp_path / "tokenizer.json"))
+    change(tokenizer)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
     message = tokenizer_error(tmp_path)
-    assert "adds tokens of its own ('<e1>')" in message
-    assert "remove them" in message
+    assert f"tokenizer.json: {expected}" in message
+    assert "Say which is meant" in message and "tokenizer_class to PreTrainedTokenizerFast" in message
+    AutoTokenizer.from_pretrained(tmp_path).save_pretrained(tmp_path)  # the remedy
+    assert_agrees_with_transformers(tmp_path)
+
+
+def test_a_sequence_of_one_is_its_member(tmp_path: Path) -> None:
+    tokenizer = generic(vocabulary())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.BertNormalizer(strip_accents=True)])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.BertPreTokenizer()])
+    write_generic(tmp_path, tokenizer)
+    assert assert_agrees_with_transformers(tmp_path).spec.lower_case
+
+
+@pytest.mark.parametrize(
+    ("rules", "said"),
+    [
+        ({"lowercase": False, "strip_accents": True}, "lowercase false, but do_lower_case is true"),
+        ({"strip_accents": False}, "strip_accents false, but strip_accents is true"),
+        ({"handle_chinese_chars": False}, "handle_chinese_chars false, but tokenize_chinese_chars is true"),
+        ({"strip_accents": True}, None),
+        ({"strip_accents": None}, None),
+    ],
+)
+def test_settings_that_transformers_takes_from_elsewhere_are_noted(
+    rules: dict[str, Any], said: str | None, tmp_path: Path
+) -> None:
+    write(tmp_path)
+    tokenizer = generic(vocabulary())
+    tokenizer.normalizer = normalizers.BertNormalizer(**rules)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    notes = assert_agrees_with_transformers(tmp_path).notes
+    assert len(notes) == (said is not None)
+    assert said is None or said in notes[0]
+
+
+def test_a_setting_that_takes_special_tokens_apart(tmp_path: Path) -> None:
+    write(tmp_path, split_special_tokens=True)
+    assert "split_special_tokens" in tokenizer_error(tmp_path)
 
 
 def test_a_special_token_under_a_second_name_adds_nothing(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import uuid
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,9 @@ def _describe(specification: Any, plan: Plan, tokenizer: TokenizerFiles) -> None
         "lower_case": rules.lower_case,
         "strip_accents": rules.strip_accents,
         "tokenize_chinese_chars": rules.tokenize_chinese_chars,
+        "longest_word": rules.longest_word,
         "special_tokens": {role: token.id for role, token in rules.special_tokens.items()},
+        "added_tokens": [asdict(token) for token in rules.added_tokens],
         "vocabulary": tokenizer.vocab_txt.decode(),
     }
     if plan.task in ("text-classification", "token-classification"):

@@ -7,6 +7,7 @@ from bertmobile_export.plan import Plan
 TASKS = ("text-classification", "feature-extraction")
 # MediaPipe looks these tokens up by name.
 TOKENS = {"cls": "[CLS]", "sep": "[SEP]", "unk": "[UNK]"}
+LONGEST_WORD = 100
 
 
 def check_plan(plan: Plan) -> None:
@@ -55,12 +56,25 @@ def check_tokenizer(tokenizer: TokenizerSpec) -> None:
     not occur in ASCII text, the only text that the two tokenizers split alike.
 
     Raises:
-        UsageError: a cased vocabulary, or special tokens under names that MediaPipe does not look up.
+        UsageError: a cased vocabulary, special tokens under names that MediaPipe does not look up, added tokens
+            beside them, or another longest word than its own.
     """
     if not tokenizer.lower_case:
         raise UsageError(
             "MediaPipe lower-cases every text, and this vocabulary is cased; "
             "choose an uncased checkpoint, or leave --mediapipe out"
+        )
+    roles = {token.token for token in tokenizer.special_tokens.values()}
+    added = [token.content for token in tokenizer.added_tokens if token.content not in roles]
+    if added:
+        raise UsageError(
+            f"MediaPipe cuts no added tokens from a text, and this tokenizer has {', '.join(added[:3])}; "
+            "leave --mediapipe out"
+        )
+    if tokenizer.longest_word != LONGEST_WORD:
+        raise UsageError(
+            f"the longest word of MediaPipe is {LONGEST_WORD}, this tokenizer's is {tokenizer.longest_word}; "
+            "leave --mediapipe out"
         )
     for role, token in TOKENS.items():
         named = tokenizer.special_tokens[role].token

@@ -14,18 +14,43 @@ class TensorSpec(val name: String, val dtype: String, val shape: IntArray) {
 /** A token with a meaning of its own, such as `[MASK]`. */
 data class SpecialToken(val token: String, val id: Int)
 
-/** The rules of a bundle's tokenizer, beside its vocabulary. */
+/**
+ * A token that is cut from a text whole.
+ *
+ * @property special whether it is left out where ids become text without special tokens.
+ * @property lstrip, [rstrip] whether the white space before or after it belongs to it.
+ * @property singleWord whether it is none where a letter, a digit or a mark is beside it.
+ * @property normalized whether it is looked for in normalized text, after those that are not.
+ */
+data class AddedToken(
+    val content: String,
+    val id: Int,
+    val special: Boolean,
+    val lstrip: Boolean,
+    val rstrip: Boolean,
+    val singleWord: Boolean,
+    val normalized: Boolean,
+)
+
+/**
+ * The rules of a bundle's tokenizer, beside its vocabulary.
+ *
+ * @property longestWord in code points; a longer word is unknown.
+ * @property addedTokens those that have a role, too.
+ */
 data class TokenizerSpec(
     val vocabSize: Int,
     val lowerCase: Boolean,
     val stripAccents: Boolean,
     val tokenizeChineseChars: Boolean,
+    val longestWord: Int,
     val typeVocabSize: Int,
     val unk: SpecialToken,
     val sep: SpecialToken,
     val pad: SpecialToken,
     val cls: SpecialToken,
     val mask: SpecialToken,
+    val addedTokens: List<AddedToken>,
 ) {
     val specialTokens: List<SpecialToken> get() = listOf(unk, sep, pad, cls, mask)
 }
@@ -189,14 +214,26 @@ internal fun tokenizer(fields: JsonFields): TokenizerSpec {
         lowerCase = fields.boolean("lower_case"),
         stripAccents = fields.boolean("strip_accents"),
         tokenizeChineseChars = fields.boolean("tokenize_chinese_chars"),
+        longestWord = fields.int("longest_word", least = 1),
         typeVocabSize = fields.int("type_vocab_size", least = 1),
         unk = special.getValue("unk"),
         sep = special.getValue("sep"),
         pad = special.getValue("pad"),
         cls = special.getValue("cls"),
         mask = special.getValue("mask"),
+        addedTokens = fields.objects("added_tokens", ::addedToken),
     ).also { fields.finish() }
 }
+
+private fun addedToken(fields: JsonFields): AddedToken = AddedToken(
+    content = fields.string("content").also { if (it.isEmpty()) fields.wrong<Nothing>("content", "a token") },
+    id = fields.int("id"),
+    special = fields.boolean("special"),
+    lstrip = fields.boolean("lstrip"),
+    rstrip = fields.boolean("rstrip"),
+    singleWord = fields.boolean("single_word"),
+    normalized = fields.boolean("normalized"),
+).also { fields.finish() }
 
 private fun source(fields: JsonFields): SourceModel = SourceModel(
     model = fields.string("model"),

@@ -6,7 +6,7 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
     private val tokenizer = Tokenizer(rules, vocabulary)
     private val segments = rules.typeVocabSize > 1
     private val inputs = manifest.inputs.map { it.name }
-    private val specialIds = rules.specialTokens.map { it.id }.toSet()
+    private val specials = rules.addedTokens.filter { it.special }.map { it.content }.toSet()
 
     /** The largest bucket, in tokens. */
     val longest: Int get() = manifest.lengths.last()
@@ -78,7 +78,7 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
 
     /** Text of token ids. */
     fun decode(ids: IntArray, skipSpecialTokens: Boolean): String =
-        join(ids.filter { !(skipSpecialTokens && it in specialIds) }.mapNotNull(vocabulary::token))
+        join(ids.toList().mapNotNull(vocabulary::token).filter { !(skipSpecialTokens && it in specials) })
 
     /** Text of tokens, with the pieces of a word put together. */
     fun join(tokens: List<String>): String = joinTokens(tokens)

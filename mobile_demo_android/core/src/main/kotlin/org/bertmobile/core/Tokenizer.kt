@@ -17,19 +17,24 @@ internal class Tokens(
 }
 
 /**
- * BERT's tokenizer as Hugging Face's `tokenizers` has it: special tokens kept whole, the rest of the text normalized,
- * cut at white space and punctuation, and each word split into the longest tokens there are. Safe to use from several
+ * BERT's tokenizer as Hugging Face's `tokenizers` has it: added tokens kept whole, the rest of the text normalized, cut
+ * at white space and punctuation, and each word split into the longest tokens there are. Safe to use from several
  * threads.
  */
 internal class Tokenizer(private val rules: TokenizerSpec, private val vocabulary: Vocabulary) {
-    // The longest first, because one may begin with another.
-    private val specials =
-        rules.specialTokens.map { Special(CodePoints(it.token), it.id) }.sortedByDescending { it.codes.size }
-    private val specialStarts = specials.map { it.codes.values[0] }.distinct().toIntArray()
+    private val raw = AddedTokens(rules.addedTokens.filter { !it.normalized }.map { it to codes(it) })
+    private val normal = AddedTokens(rules.addedTokens.filter { it.normalized }.map { it to normalizedCodes(it) })
 
     fun tokenize(text: String): Tokens = Run(CodePoints(text)).tokens()
 
-    private class Special(val codes: CodePoints, val id: Int)
+    private fun codes(token: AddedToken): IntArray = CodePoints(token.content).run { values.copyOf(size) }
+
+    private fun normalizedCodes(token: AddedToken): IntArray {
+        val codes = codes(token)
+        val normalized = Normalized(codes.size)
+        Normalizer(rules, normalized).normalize(codes, 0, codes.size)
+        return normalized.codes.run { values.copyOf(size) }
+    }
 
     private inner class Run(private val text: CodePoints) {
         private val ids = IntBuffer(text.size / 3 + 8)
@@ -41,36 +46,33 @@ internal class Tokenizer(private val rules: TokenizerSpec, private val vocabular
         private var word = 0
 
         fun tokens(): Tokens {
-            var from = 0
-            var at = 0
-            while (at < text.size) {
-                val special = if (text.values[at] in specialStarts) specialAt(at) else null
-                if (special == null) {
-                    at++
-                    continue
-                }
-                between(from, at)
-                add(special.id, at, at + special.codes.size)
-                word++
-                at += special.codes.size
-                from = at
+            raw.forEachPart(text.values, 0, text.size) { token, start, end ->
+                if (token == null) between(start, end) else whole(token, start, end)
             }
-            between(from, at)
             return Tokens(text, trimmed(ids), trimmed(starts), trimmed(ends), trimmed(words))
         }
 
-        private fun specialAt(at: Int): Special? = specials.firstOrNull { special ->
-            val codes = special.codes
-            at + codes.size <= text.size && (0 until codes.size).all { codes.values[it] == text.values[at + it] }
+        /** An added token, which is a word by itself. */
+        private fun whole(token: AddedToken, start: Int, end: Int) {
+            add(token.id, start, end)
+            word++
         }
 
-        /** A part of the text without special tokens. */
+        /** A part of the text without tokens that are looked for before it is normalized. */
         private fun between(from: Int, to: Int) {
-            if (from == to) return
             normalizer.normalize(text.values, from, to)
+            if (normal.isEmpty) return words(0, normalized.codes.size)
+            normal.forEachPart(normalized.codes.values, 0, normalized.codes.size) { token, start, end ->
+                if (token == null) words(start, end)
+                else whole(token, normalized.sources[start], normalized.sources[end - 1] + 1)
+            }
+        }
+
+        /** A part of the normalized text without added tokens. */
+        private fun words(from: Int, to: Int) {
             val codes = normalized.codes
-            var start = 0
-            for (index in 0 until codes.size) {
+            var start = from
+            for (index in from until to) {
                 when (UnicodeTables.category(UnicodeTables.flags(codes[index]))) {
                     UnicodeTables.SPACE -> word(start, index)
                     UnicodeTables.PUNCTUATION -> {
@@ -81,14 +83,14 @@ internal class Tokenizer(private val rules: TokenizerSpec, private val vocabular
                 }
                 start = index + 1
             }
-            word(start, codes.size)
+            word(start, to)
         }
 
         /** WordPiece; a word without a part that is a token is unknown as a whole. */
         private fun word(from: Int, to: Int) {
             if (from == to) return
             val before = ids.size
-            var at = if (to - from > LONGEST_WORD) NONE else from
+            var at = if (to - from > rules.longestWord) NONE else from
             while (at != NONE && at < to) at = piece(from, at, to)
             if (at == NONE) {
                 for (buffer in arrayOf(ids, starts, ends, words)) buffer.truncate(before)
@@ -125,8 +127,6 @@ internal class Tokenizer(private val rules: TokenizerSpec, private val vocabular
     }
 
     private companion object {
-        /** A longer word is unknown. */
-        const val LONGEST_WORD = 100
         const val NONE = -1
     }
 }

@@ -36,6 +36,9 @@ internal object UnicodeTables {
     private val decompositions: Mapping
     private val classes: Mapping
 
+    // First and last of each range, by turns.
+    private val words: IntArray
+
     init {
         val sections = sections()
         forEachRange(sections.getValue("categories")) { codes, name -> mark(codes, "-dshmp".indexOf(name)) }
@@ -47,6 +50,7 @@ internal object UnicodeTables {
         }
         classes = Mapping(ranks, COMBINES)
         mark(Hangul.FIRST..Hangul.LAST, IS_COMPOSED)
+        words = sections.getValue("words").flatMap { numbers(it).asList() }.toIntArray()
     }
 
     /** The properties of a code point, for the functions below. */
@@ -81,6 +85,15 @@ internal object UnicodeTables {
 
     /** By which marks on one letter are sorted: 0 for what is no such mark. */
     fun combiningClass(code: Int): Int = if (flags(code) and COMBINES == 0) 0 else classes[code][0]
+
+    /** Whether a code point is part of a word where an added token has to be a word of its own. */
+    fun isWord(code: Int): Boolean {
+        val place = words.binarySearch(code)
+        return place >= 0 || -(place + 1) % 2 == 1
+    }
+
+    /** Whether a code point is white space, some of which is [DROPPED] later. */
+    fun isWhiteSpace(code: Int): Boolean = category(flags(code)) == SPACE || code in DROPPED_SPACE
 
     /** Whether a text has neither control characters nor white space but the plain kind. */
     fun isPrintable(text: String): Boolean = text.all { it == ' ' || category(flags(it.code)) !in DROPPED..SPACE }
@@ -151,6 +164,7 @@ internal object UnicodeTables {
             if (code < NEAR) checkNotNull(near[code]) else values[codes.binarySearch(code)]
     }
 
+    private val DROPPED_SPACE = intArrayOf(0x0B, 0x0C, 0x85)
     private const val NEAR = 0x600
     private const val HEX = 16
     private const val CODE_POINTS = 0x110000

@@ -2,26 +2,31 @@ package org.bertmobile.core
 
 /**
  * Tokens and their ids, as a tree of code points in one hash table: a word is split in one walk over it, without a
- * string for each part that might be a token.
+ * string for each part that might be a token. WordPiece knows the lines of `vocab.txt`; tokens that are only
+ * [added][TokenizerSpec.addedTokens] begin and continue no word.
  */
-class Vocabulary private constructor(private val tokens: Array<String>) {
+class Vocabulary private constructor(private val tokens: Array<String?>, added: List<AddedToken>) {
     // An entry is a node and a code point (from 1, so that 0 is no entry), and the node that they lead to.
     private var keys = LongArray(2 * tokens.size.takeHighestOneBit() * NODES_PER_TOKEN)
     private var children = IntArray(keys.size)
     private val ids = IntBuffer(keys.size / 2).apply { add(NONE) }
 
+    private val addedById = added.associateBy { it.id }
+    private val addedByToken = added.associateBy { it.content }
+
     init {
-        for (id in tokens.indices) insert(CodePoints(tokens[id]), id)
+        for (id in tokens.indices) insert(CodePoints(checkNotNull(tokens[id])), id)
     }
 
-    /** Number of tokens. */
+    /** Number of lines. */
     val size: Int get() = tokens.size
 
     /** The token of an id, such as `##ing`, or null. */
-    fun token(id: Int): String? = tokens.getOrNull(id)
+    fun token(id: Int): String? = addedById[id]?.content ?: tokens.getOrNull(id)
 
     /** The id of exactly this token, or null. */
     fun id(token: String): Int? {
+        addedByToken[token]?.let { return it.id }
         val node = find(CodePoints(token))
         return if (node == NONE || ids[node] == NONE) null else ids[node]
     }
@@ -55,8 +60,8 @@ class Vocabulary private constructor(private val tokens: Array<String>) {
     private fun insert(codes: CodePoints, id: Int) {
         var node = ROOT
         for (index in 0 until codes.size) node = childOrNew(node, codes.values[index])
-        if (node == ROOT) throw BundleException("vocab.txt line ${id + 1} is empty; $AGAIN")
-        if (ids[node] != NONE) throw BundleException("vocab.txt line ${id + 1} repeats line ${ids[node] + 1}; $AGAIN")
+        // Of a line that is there twice the last counts, and the id of the first has no token.
+        if (ids[node] != NONE) tokens[ids[node]] = null
         ids.values[node] = id
     }
 
@@ -102,17 +107,16 @@ class Vocabulary private constructor(private val tokens: Array<String>) {
         /**
          * Read `vocab.txt`: one token a line, in the order of ids.
          *
-         * @throws BundleException not as many tokens as the manifest says, a token that is there twice, or special
-         *   tokens with other ids.
+         * @throws BundleException not as many lines as the manifest says, or special tokens with other ids.
          */
         fun parse(vocabTxt: String, spec: TokenizerSpec): Vocabulary {
             val lines = vocabTxt.removeSuffix("\n").split('\n')
             if (lines.size != spec.vocabSize) {
                 throw BundleException("vocab.txt has ${lines.size} tokens, the manifest says ${spec.vocabSize}; $AGAIN")
             }
-            val vocabulary = Vocabulary(lines.toTypedArray())
+            val vocabulary = Vocabulary(lines.toTypedArray(), spec.addedTokens)
             for (special in spec.specialTokens) {
-                if (vocabulary.token(special.id) != special.token) {
+                if (vocabulary.id(special.token) != special.id) {
                     throw BundleException(
                         "vocab.txt does not map ${special.token} to ${special.id} as the manifest says; $AGAIN",
                     )
