@@ -14,6 +14,7 @@ import torch
 
 from bertmobile_export.export import Result
 from tests.exports import BIN, COARSE, Exports, Offline, run_offline
+from tests.processors import EMULATOR, OLDER, emulates, kind
 
 # One of several processes that run tests side by side (``-n``): more threads than that only wait.
 SEVERAL = "PYTEST_XDIST_WORKER" in os.environ
@@ -55,6 +56,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for name, line in report.user_properties:
             if name == _ANNOUNCED and report.when == "call":
                 terminalreporter.write_line(line)
+    also = f"; {OLDER} emulated" if emulates() else f"; no other, since {EMULATOR} is missing"
+    terminalreporter.write_line(f"processor: {kind()}{also}")
 
 
 @pytest.fixture(scope="session", autouse=True)
