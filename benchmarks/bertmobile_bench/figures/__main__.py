@@ -21,6 +21,7 @@ _MEASUREMENTS = {
     "onnx-export": ("onnx", "wall_and_peak"),
     "onnx-size": ("onnx", "size"),
     "onnx-latency": ("onnx", "latency"),
+    "onnx-storage": ("processors", "storage"),
     "coreml-size": ("coreml", "size"),
     "evaluator": ("coreml", "evaluator"),
     "budget-export": ("budget", "export"),
