@@ -23,7 +23,7 @@ def with_unsigned_weights(model: ModelProto) -> ModelProto:
     graph = changed.graph
     wide = {each.name: each for each in graph.initializer if each.data_type == TensorProto.INT32}
     quantized = {node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
-    middle = numpy_helper.from_array(np.int16(_MIDDLE), "unsigned.middle")
+    middle = numpy_helper.from_array(np.array(_MIDDLE, np.int16), "unsigned.middle")
     graph.initializer.append(middle)
     made: dict[str, str] = {}
     nodes: list[NodeProto] = []
