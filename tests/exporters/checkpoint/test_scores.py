@@ -1,4 +1,4 @@
-"""A classifier's scores come of its logits as in transformers' pipeline and sentence-transformers' CrossEncoder."""
+"""A classifier's scores come of its logits as in transformers' pipeline and as CrossEncoder predicts them."""
 
 import json
 from pathlib import Path
