@@ -186,7 +186,7 @@ def test_the_reports_fit_their_schemas_and_hold_enough_texts(
     engine, beside = ENGINES[target]
     assert parity["engine"]["name"] == engine and parity["judged_as"] == recipe
     assert list(parity["also"]) == beside
-    assert all(numbers.keys() == parity["outputs"].keys() for numbers in parity["also"].values())
+    assert all(found["outputs"].keys() == parity["outputs"].keys() for found in parity["also"].values())
     assert parity["reference"]["weights_sha256"] == manifest.source.weights_sha256
     assert len(golden["cases"]) >= 8 and {case["bucket"] for case in golden["cases"]} == {32, 64}
 

@@ -349,12 +349,7 @@ def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
 
     from bertmobile_export.cli.budget_table import format_rows, formats_title, size_rows
     from bertmobile_export.cli.console import print_table
-    from bertmobile_export.cli.parity_table import (
-        agreement_rows,
-        comparison_rows,
-        parity_rows,
-        parity_title,
-    )
+    from bertmobile_export.cli.parity_table import comparison_rows, print_agreement, print_parity
 
     console = Console()
     milliseconds = agreement.milliseconds if agreement else {}
@@ -371,10 +366,10 @@ def _show(results: "list[Result]", agreement: "Agreement | None") -> None:
         console.print()
         if agreement:
             console.print(str(result.bundle), soft_wrap=True, highlight=False, markup=False)
-        print_table(console, *parity_rows(result.parity), title=parity_title(result.parity))
+        print_parity(console, result.parity)
     if agreement:
         console.print()
-        print_table(console, *agreement_rows(agreement), title="The targets compared with each other")
+        print_agreement(console, agreement)
     for placed in [result.placed for result in results if result.placed]:
         plainly: dict[str, Any] = {"soft_wrap": True, "highlight": False, "markup": False}
         console.print(f"\nCopied to {placed.path}. The app's build.gradle.kts needs:", **plainly)

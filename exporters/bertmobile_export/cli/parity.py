@@ -91,10 +91,10 @@ def _show(report: dict[str, Any], layers: "list[LayerFidelity]") -> None:
     from rich.console import Console
 
     from bertmobile_export.cli.console import fidelity, print_table
-    from bertmobile_export.cli.parity_table import parity_rows, parity_title
+    from bertmobile_export.cli.parity_table import print_parity
 
     console = Console()
-    print_table(console, *parity_rows(report), title=parity_title(report))
+    print_parity(console, report)
     if layers:
         largest = max(layers, key=lambda layer: layer.drop)
         console.print()

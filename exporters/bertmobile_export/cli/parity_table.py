@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from bertmobile_export.cli.console import fidelity, megabytes, number
+from bertmobile_export.cli.console import fidelity, megabytes, number, print_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from bertmobile_export.export import Result
     from bertmobile_export.parity.agreement import Agreement
 
 Table = tuple[tuple[str, ...], list[tuple[str, ...]]]
-_HEADER = ("output", "mean cosine", "worst cosine", "max abs", "top-1", "top-5", "mean KL")
+_OUTPUTS = ("output", "mean cosine", "worst cosine", "max abs", "top-1", "top-5", "mean KL")
+_LABELS = ("decisions", "flipped", "tiny margin, flipped", "max probability", "mean probability", "mean KL")
+_VALUES = ("values", "spread", "max / spread", "mean / spread")
 
 
 def parity_title(report: dict[str, Any]) -> str:
@@ -26,20 +30,34 @@ def parity_title(report: dict[str, Any]) -> str:
     )
 
 
-def parity_rows(report: dict[str, Any]) -> Table:
-    """Header and rows: the outputs, through the engine and through those that were judged beside it."""
-    rows = _output_rows(report["outputs"])
-    for engine, numbers in report["also"].items():
-        rows += _output_rows(numbers["outputs"], f" ({engine})")
-    return _HEADER, rows
+def print_parity(console: "Console", report: dict[str, Any]) -> None:
+    """The outputs and what they decide, through the engine and through those that were judged beside it."""
+    numbers = {"": report} | {f" ({engine})": found for engine, found in report["also"].items()}
+    _print_numbers(console, numbers, parity_title(report))
 
 
-def agreement_rows(agreement: "Agreement") -> Table:
-    """Header and rows: each output of each two targets."""
-    rows = []
-    for pair, numbers in agreement.numbers.items():
-        rows += _output_rows(numbers["outputs"], f" ({' / '.join(pair)})")
-    return _HEADER, rows
+def print_agreement(console: "Console", agreement: "Agreement") -> None:
+    """The same of each two targets."""
+    numbers = {f" ({' / '.join(pair)})": found for pair, found in agreement.numbers.items()}
+    _print_numbers(console, numbers, "The targets compared with each other")
+
+
+def _print_numbers(console: "Console", numbers: Mapping[str, Mapping[str, Any]], title: str) -> None:
+    """A table of the outputs, and one of decisions or values where there are some.
+
+    Args:
+        console: where to.
+        numbers: ``outputs``, ``labels`` and ``values`` of the parity report's schema, by what is written
+            behind each name.
+        title: of the first table.
+    """
+    outputs = [row for suffix, found in numbers.items() for row in _output_rows(found["outputs"], suffix)]
+    print_table(console, _OUTPUTS, outputs, title=title)
+    for header, kind, row_of in ((_LABELS, "labels", _label_row), (_VALUES, "values", _value_row)):
+        rows = [(kind + suffix, *row_of(found[kind])) for suffix, found in numbers.items() if found[kind]]
+        if rows:
+            console.print()
+            print_table(console, header, rows)
 
 
 def comparison_rows(results: "Sequence[Result]", milliseconds: Mapping[str, float | None]) -> Table:
@@ -61,6 +79,18 @@ def comparison_rows(results: "Sequence[Result]", milliseconds: Mapping[str, floa
         rows.append(tuple(row))
     header = ("target" if timed else "recipe", "float32", "now", "share", "seconds")
     return (*header, "ms a text", "worst cosine", "parity") if timed else header, rows
+
+
+def _label_row(labels: Mapping[str, Any]) -> tuple[str, ...]:
+    return (
+        f"{labels['flips']} of {labels['decided']}",
+        f"{labels['tiny_flips']} of {labels['tiny_margin']}",
+        *(number(labels[key]) for key in ("probability_max", "probability_mean", "kl_mean")),
+    )
+
+
+def _value_row(values: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(number(values[key]) for key in ("spread", "value_max", "value_mean"))
 
 
 def _output_rows(outputs: Mapping[str, Any], suffix: str = "") -> list[tuple[str, ...]]:
