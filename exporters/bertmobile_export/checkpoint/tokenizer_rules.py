@@ -156,7 +156,7 @@ def _has_template(tokenizer: Tokenizer, template: Sequence[str]) -> bool:
 def _only(part: Any) -> Any:
     """The only member of a sequence of one; any other part as it is."""
     while isinstance(part, (normalizers.Sequence, pre_tokenizers.Sequence)):
-        members = [*part]
+        members = list(iter(part))
         if len(members) != 1:
             break
         part = members[0]
