@@ -27,7 +27,9 @@ def all_texts() -> list[tuple[str, str]]:
         cases += [("uncased", text), (names[number % len(names)], text)]
     cases += [(random.choice(names), text) for text in strings.pages(random)]
     cases += [(random.choice(names), strings.wild(random)) for _ in range(450)]
-    cases += [(name, text) for name in WITH_ADDED for text in (*strings.HAND_WRITTEN[-3:], *_of_parts(random))]
+    cases += [
+        (name, text) for name in WITH_ADDED for text in (*strings.HAND_WRITTEN[-3:], *_of_parts(random))
+    ]
     return cases
 
 

@@ -15,7 +15,11 @@ from tokenizers.models import WordPiece
 
 from bertmobile.errors import CheckpointError
 from bertmobile.manifest import AddedToken, SpecialToken, TokenizerSpec
-from bertmobile_export.checkpoint.added_tokens import check_added_tokens, read_added_tokens
+from bertmobile_export.checkpoint.added_tokens import (
+    check_added_tokens,
+    check_contents,
+    read_added_tokens,
+)
 from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.checkpoint.tokenizer_files import load_tokenizer
 from bertmobile_export.checkpoint.tokenizer_rules import Rules, check_rules, dropped_rules, overridden_rules
@@ -60,6 +64,7 @@ def read_tokenizer(folder: Path, config: ModelConfig) -> TokenizerFiles:
     vocabulary = source.get_vocab(with_added_tokens=False)
     lines = _lines(vocabulary, config, folder)
     check_added_tokens(added, config, folder)
+    check_contents(added, source, folder)
     spec = TokenizerSpec(
         vocab_size=len(lines),
         # Lower-casing first, as sentence-transformers does, comes to the same as lower-casing with the rest;

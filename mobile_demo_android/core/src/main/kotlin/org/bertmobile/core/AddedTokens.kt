@@ -33,7 +33,6 @@ internal class AddedTokens(tokens: List<Pair<AddedToken, IntArray>>) {
             var start = at
             var end = at + found.codes.size
             at = end
-            if (start < done) continue // in white space that belongs to the one before
             val token = found.token
             if (token.singleWord && (joins(codes, start - 1, from, to) || joins(codes, end, from, to))) continue
             if (token.lstrip) while (start > done && UnicodeTables.isWhiteSpace(codes[start - 1])) start--
