@@ -1,7 +1,7 @@
-"""Activations that a config may name, as data: each is a formula that every target spells in its own operators.
+"""Activations that a config may name, as data: formulas that every target spells in its own operators.
 
-The names are those of ``transformers.activations``; those of it that are missing here have parameters of their
-own (``prelu``, ``xielu``) or no stable form in half precision (``sqrtsoftplus``).
+The names are those of ``transformers.activations``; those of it that are missing here have parameters of
+their own (``prelu``, ``xielu``) or no stable form in half precision (``sqrtsoftplus``).
 """
 
 import math
@@ -21,9 +21,9 @@ class Activation:
     """What an activation computes.
 
     Attributes:
-        formula: :data:`X`, or a function's name with its operands: ``add``, ``mul``, ``div``, ``max`` (of two);
-            ``square``, ``sigmoid``, ``tanh``, ``erf``, ``relu``, ``gelu``, ``gelu_tanh``; ``clip`` (of a
-            formula and two numbers).
+        formula: :data:`X`, or a function's name with its operands: ``add``, ``mul``, ``div``, ``max`` (of
+            two); ``square``, ``sigmoid``, ``tanh``, ``erf``, ``relu``, ``gelu``, ``gelu_tanh``; ``clip`` (of
+            a formula and two numbers).
         least: how far below zero its values reach; None where that is further than those above.
     """
 

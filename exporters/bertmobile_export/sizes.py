@@ -52,8 +52,8 @@ def matrices(plan: Plan) -> Iterator[Matrix]:
 def with_whole_blocks(plan: Plan) -> Plan:
     """A plan for a target whose blocks must divide a row.
 
-    Where those of a group do not, as blocks of 32 in rows of 312 columns, the matrix gets a scale for each row.
-    A format that the recipe names for one matrix stays, and is the target's to refuse.
+    Where those of a group do not, as blocks of 32 in rows of 312 columns, the matrix gets a scale for each
+    row. A format that the recipe names for one matrix stays, and is the target's to refuse.
     """
     recipe = plan.recipe
     rows: dict[str, WeightFormat] = {}
@@ -66,8 +66,8 @@ def with_whole_blocks(plan: Plan) -> Plan:
     if not rows:
         return plan
     note = (
-        f"{plan.target} has no blocks that divide rows of {', '.join(map(str, sorted(widths)))} columns as recipe "
-        f"{recipe.name} wants them: {len(rows)} matrices get one scale a row instead"
+        f"the blocks of recipe {recipe.name} do not divide rows of {', '.join(map(str, sorted(widths)))} "
+        f"columns, as {plan.target} needs it: {len(rows)} matrices get a scale for each row instead"
     )
     return replace(plan, recipe=with_modules(recipe, {**recipe.modules, **rows}), notes=(*plan.notes, note))
 

@@ -36,9 +36,9 @@ def check_contents(added: tuple[AddedToken, ...], tokenizer: Tokenizer, folder: 
         found = tokenizer.normalizer.normalize_str(token.content) if token.normalized else token.content
         if not found:
             raise CheckpointError(
-                f"{folder}: nothing is left of the added token {token.content!r} (id {token.id}) once it is "
-                "normalized, so no text holds it; remove it from the tokenizer's files, or set its normalized "
-                "to false"
+                f"{folder}: nothing is left of the added token {token.content!r} (id {token.id}) once it "
+                "is normalized, so no text holds it; remove it from the tokenizer's files, or set its "
+                "normalized to false"
             )
         if found[0].isspace() and any(other.rstrip for other in added):
             raise CheckpointError(
@@ -57,7 +57,8 @@ def check_added_tokens(added: tuple[AddedToken, ...], config: ModelConfig, folde
     beyond = [f"{token.content!r} ({token.id})" for token in added if token.id >= config.vocab_size]
     if beyond:
         raise CheckpointError(
-            f"{folder}: the tokenizer adds {', '.join(beyond[:3])}{' and more' if len(beyond) > 3 else ''}, but "
-            f"the model has only {config.vocab_size} rows of embeddings (vocab_size in config.json); use the "
-            "tokenizer that belongs to these weights, or train with model.resize_token_embeddings(len(tokenizer))"
+            f"{folder}: the tokenizer adds {', '.join(beyond[:3])}{' and more' if len(beyond) > 3 else ''}, "
+            f"but the model has only {config.vocab_size} rows of embeddings (vocab_size in config.json); use "
+            "the tokenizer that belongs to these weights, or train with "
+            "model.resize_token_embeddings(len(tokenizer))"
         )

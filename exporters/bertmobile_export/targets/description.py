@@ -6,7 +6,7 @@ the modules of :class:`~bertmobile_export.network.Network` and computes what the
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
