@@ -18,7 +18,7 @@ from bertmobile_export.memory import release_memory
 from bertmobile_export.model_file import Progress, calibrates, survey_formats, write_model
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
-from bertmobile_export.sizes import matrices
+from bertmobile_export.sizes import matrices, with_whole_blocks
 from bertmobile_export.targets import Target, get_target
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
             f"recipe {plan.recipe.name} names {', '.join(unknown)}, which this model does not have; "
             f"its matrices are called {', '.join(sorted(known)[:3])}, ..."
         )
+    if target.whole_blocks and plan.recipe.budget is None:
+        plan = with_whole_blocks(plan)
     target.check(narrowed(plan, target))
     check_limit(plan, target)
     return plan, target
@@ -258,6 +260,7 @@ def _convert(
 
     started = time.perf_counter()
     plan, target = make_plan(request, checkpoint.location.model, checkpoint.config)
+    plan = replace(plan, notes=(*plan.notes, *checkpoint.tokenizer.notes))
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     mask = checkpoint.tokenizer.spec.special_tokens["mask"].token
 

@@ -40,6 +40,8 @@ class Plan:
     ort: bool = False
     ios: int | None = None
     """The lowest version of iOS that shall run a Core ML package; None for other targets."""
+    notes: tuple[str, ...] = ()
+    """What the user should know of, such as a format that had to give way to another."""
 
     @property
     def dynamic(self) -> bool:

@@ -1,10 +1,11 @@
 """What a model consists of, known from its config: for predictions of file sizes."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from bertmobile_export.checkpoint.sentence_transformers import Dense, Norm
 from bertmobile_export.plan import Plan
-from bertmobile_export.recipes import WeightFormat
+from bertmobile_export.recipes import WeightFormat, with_modules
 
 # The module whose table a tied decoder reads, too.
 WORD_TABLE = "encoder.embeddings.word"
@@ -46,6 +47,29 @@ def matrices(plan: Plan) -> Iterator[Matrix]:
                     yield f"head.steps.{index}.linear", step.outputs, step.inputs
                     if step.projects_residual:
                         yield f"head.steps.{index}.residual", step.outputs, step.inputs
+
+
+def with_whole_blocks(plan: Plan) -> Plan:
+    """A plan for a target whose blocks must divide a row.
+
+    Where those of a group do not, as blocks of 32 in rows of 312 columns, the matrix gets a scale for each
+    row. A format that the recipe names for one matrix stays, and is the target's to refuse.
+    """
+    recipe = plan.recipe
+    rows: dict[str, WeightFormat] = {}
+    widths = set()
+    for name, _, columns in matrices(plan):
+        form = recipe.form(name)
+        if name not in recipe.modules and form.granularity == "block" and columns % (form.block_size or 1):
+            rows[name] = WeightFormat(form.bits)
+            widths.add(columns)
+    if not rows:
+        return plan
+    note = (
+        f"the blocks of recipe {recipe.name} do not divide rows of {', '.join(map(str, sorted(widths)))} "
+        f"columns, as {plan.target} needs it: {len(rows)} matrices get a scale for each row instead"
+    )
+    return replace(plan, recipe=with_modules(recipe, {**recipe.modules, **rows}), notes=(*plan.notes, note))
 
 
 def vectors(plan: Plan) -> int:

@@ -14,6 +14,12 @@ WORDS = """
     london met number engine engines letter letters wrote written read reading do not don't can't it's we've
 """.split()  # noqa: SIM905 - a list of so many strings is hard to read
 
+# Parts of the tokens that some of the tokenizers add, and of what is beside these in a text.
+ADDED_PARTS = (
+    "[E1]", "[e1]", "[Q]", "<ent>", "light", "Light", "lighthouse", "HOUSE", "é", "e\u0301", "É", "\u0301",
+    "_", "-", "1", "中", "ß", "ǅ", "'", " ", "  ", "\t", "\v", "\u3000", "\u2028", "\u200b", "Keeper ", "x",
+)  # fmt: skip
+
 HAND_WRITTEN = (
     "",
     " ",
@@ -73,6 +79,9 @@ HAND_WRITTEN = (
     "<s>the <s>mask </s> <pad><unk>",
     "<s>mas <s>mask<s>",
     "a" * 30 + "中" * 30,
+    "the [E1] keeper[E1] [e1] [E1][Q] x[Q]\u3000[Q] \t[E1]",
+    "lighthouse Lighthouse LIGHTHOUSE lighthouses x_lighthouse \u0301lighthouse light\u200bhouse",
+    "caf\u00e9 caf\u00e9s CAFE\u0301 \u00e9 \u00c9t\u00e9 \u0301\u0301 e\u0301\u0323\v\u00e9",
 )
 
 # What a runtime has to refuse, and says so: JSON can escape a lone surrogate, but UTF-8 cannot hold it.
@@ -128,7 +137,7 @@ def wild(random: Random) -> str:
     """Any text: prose, single code points of any plane, marks upon marks, and parts of special tokens."""
     parts = []
     for _ in range(random.randrange(1, 12)):
-        match random.randrange(8):
+        match random.randrange(9):
             case 0 | 1:
                 parts.append(sentence(random, random.randrange(1, 4)))
             case 2:
@@ -143,6 +152,8 @@ def wild(random: Random) -> str:
                 parts.append(mixed(random, _ASTRAL, 2))
             case 6:
                 parts.append(mixed(random, _COMMON, 4))
+            case 7:
+                parts.append("".join(random.choices(ADDED_PARTS, k=random.randrange(1, 7))))
             case _:
                 parts.append(random.choice((" ", "\t", "\u3000", "\u200d", "\n", "")))
     return random.choice(("", " ")).join(parts)

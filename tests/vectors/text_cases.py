@@ -12,7 +12,7 @@ from bertmobile.errors import UsageError
 from bertmobile.manifest import TokenizerSpec
 from bertmobile.tokenization import Encoded, TruncationWarning
 from tests.vectors import strings
-from tests.vectors.tokenizers import RULES, manifest_of, tokenization
+from tests.vectors.tokenizers import RULES, WITH_ADDED, manifest_of, tokenization
 
 Tokenizers = dict[str, tuple[TokenizerSpec, Tokenizer]]
 
@@ -26,8 +26,15 @@ def all_texts() -> list[tuple[str, str]]:
     for number, text in enumerate(strings.covering()):
         cases += [("uncased", text), (names[number % len(names)], text)]
     cases += [(random.choice(names), text) for text in strings.pages(random)]
-    cases += [(random.choice(names), strings.wild(random)) for _ in range(480)]
+    cases += [(random.choice(names), strings.wild(random)) for _ in range(450)]
+    cases += [
+        (name, text) for name in WITH_ADDED for text in (*strings.HAND_WRITTEN[-3:], *_of_parts(random))
+    ]
     return cases
+
+
+def _of_parts(random: Random) -> list[str]:
+    return ["".join(random.choices(strings.ADDED_PARTS, k=12)) for _ in range(8)]
 
 
 def texts(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
@@ -94,7 +101,7 @@ def decoded(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
         ids = [
             random.randrange(random.choice((150, 150, 150, size + 9))) for _ in range(random.randrange(12))
         ]
-        name = random.choice(("uncased", "renamed"))
+        name = random.choice(("uncased", "renamed", "added"))
         skip = random.random() < 0.5
         spec, tokenizer = tokenizers[name]
         text = tokenization(manifest_of("fill-mask", spec), tokenizer).decode(ids, skip_special_tokens=skip)

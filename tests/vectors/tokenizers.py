@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from tokenizers import Tokenizer, normalizers
 
@@ -14,11 +15,45 @@ from bertmobile.tokenization import Tokenization
 from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.checkpoint.tokenizer import read_tokenizer
 from tests.runtime_py.helpers import make_manifest
-from tests.vectors.strings import SPECIAL, WORDS
+from tests.vectors.strings import ADDED_PARTS, SPECIAL, WORDS
 
 PLAIN = dict(zip(("pad", "unk", "cls", "sep", "mask"), SPECIAL, strict=True))
 # One of them begins with another: the longer one counts.
 RENAMED = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<s>mask"}
+
+
+def _added(content: str, **flags: bool) -> dict[str, Any]:
+    usual = {"special": False, "lstrip": False, "rstrip": False, "single_word": False, "normalized": True}
+    return {"content": content, **usual, **flags}
+
+
+# As in tokenizer_config.json's added_tokens_decoder.
+ADDED = [
+    _added("[E1]", special=True, normalized=False),
+    _added("[Q]", special=True, normalized=False, lstrip=True, rstrip=True),
+    _added("[MASK]", special=True, normalized=False, lstrip=True),
+    _added("Lighthouse", single_word=True),
+    _added("light", rstrip=True, normalized=False, single_word=True),
+    _added("Été", lstrip=True),
+    _added("keeper of"),
+]
+
+
+def random_tokens(random: Random) -> list[dict[str, Any]]:
+    """Added tokens of parts that texts have, with flags of any kind."""
+    parts = ["".join(random.choices(ADDED_PARTS, k=random.randrange(1, 4))) for _ in range(8)]
+    # What begins with white space or is nothing but marks is refused.
+    contents = filter(None, (part.lstrip(" \t\v\u3000\u2028\u200b\u0301") for part in parts))
+    names = ("special", "lstrip", "rstrip", "single_word", "normalized")
+    return [
+        _added(content, **{name: random.random() < 0.5 for name in names})
+        for content in dict.fromkeys(contents)
+    ]
+
+
+# Names of rules with added tokens to these.
+WITH_ADDED = {"added": ADDED, **{f"added-{seed}": random_tokens(Random(seed)) for seed in range(4)}}
+_LONGEST = 12
 
 # name -> (lower_case, strip_accents, tokenize_chinese_chars), special tokens
 RULES = {
@@ -31,6 +66,8 @@ RULES = {
     "lower-with-accents-chinese-words": ((True, False, False), PLAIN),
     "cased-without-accents-chinese-words": ((False, True, False), PLAIN),
     "renamed": ((True, True, True), RENAMED),
+    "short-words": ((True, True, True), PLAIN),
+    **{name: ((seed % 2 == 0, seed % 3 != 1, True), PLAIN) for seed, name in enumerate(WITH_ADDED)},
 }
 _PIECES = """
     ##s ##ing ##er ##est ##ed ##able ##walk ##light ##bridge un walk light stone quick ##e ##a ##x ##中
@@ -61,7 +98,7 @@ def tokenizers(vocabulary: list[str]) -> dict[str, tuple[TokenizerSpec, Tokenize
     """Name of a set of rules to what a manifest says of it, and the tokenizer that an export makes of it."""
     made = {}
     config = ModelConfig(
-        vocab_size=len(vocabulary), hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
+        vocab_size=len(vocabulary) + 9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
         intermediate_size=4, hidden_act="gelu", max_position_embeddings=512, type_vocab_size=2,
         layer_norm_eps=1e-12, pad_token_id=0, tie_word_embeddings=True, num_labels=2, labels=("a", "b"),
         problem_type=None, recorded_activation=None, architecture=None, pooling="mean",
@@ -70,12 +107,21 @@ def tokenizers(vocabulary: list[str]) -> dict[str, tuple[TokenizerSpec, Tokenize
     for name, ((lower, accents, chinese), special) in RULES.items():
         settings: dict[str, object] = {f"{role}_token": token for role, token in special.items()}
         settings |= {"do_lower_case": lower, "strip_accents": accents, "tokenize_chinese_chars": chinese}
+        if name in WITH_ADDED:
+            settings["added_tokens_decoder"] = dict(enumerate(WITH_ADDED[name], len(vocabulary)))
         with tempfile.TemporaryDirectory() as created:
             folder = Path(created)
             (folder / "config.json").write_text("{}", "utf-8")
             (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
             (folder / "vocab.txt").write_bytes("".join(f"{token}\n" for token in vocabulary).encode())
             files = read_tokenizer(folder, config)
+            if name == "short-words":
+                tokenizer = Tokenizer.from_buffer(files.tokenizer_json)
+                tokenizer.model.max_input_chars_per_word = _LONGEST
+                tokenizer.save(str(folder / "tokenizer.json"))
+                settings["tokenizer_class"] = "PreTrainedTokenizerFast"
+                (folder / "tokenizer_config.json").write_text(json.dumps(settings), "utf-8")
+                files = read_tokenizer(folder, config)
         made[name] = files.spec, Tokenizer.from_str(files.tokenizer_json.decode())
     return made
 

@@ -37,6 +37,8 @@ def document() -> str:
     """The tables as text: sections of lines."""
     for code in _HANGUL:  # in no table: a reader computes them
         assert [ord(c) for c in decompositions()[chr(code)]] == _jamo(code)
+    spaces = {c for c, name in categories().items() if name == SPACE}
+    assert white_space() == spaces | set("\v\f\x85")  # as a reader has it, without a table
     listed = {c: new for c, new in decompositions().items() if ord(c) not in _HANGUL}
     sections: dict[str, Iterable[str]] = {
         "categories": _ranges({ord(c): name for c, name in categories().items()}),
@@ -179,7 +181,7 @@ def white_space() -> set[str]:
 def _with_added(token: AddedToken) -> Tokenizer:
     """A tokenizer that finds one token, and nothing else."""
     tokenizer = Tokenizer(models.WordLevel({}, unk_token="unknown"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex("(?s)."), "removed")
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "removed")
     tokenizer.add_tokens([token])
     return tokenizer
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from bertmobile.errors import UsageError
 from bertmobile_export.plan import Plan
-from bertmobile_export.recipes import Recipe, WeightFormat
+from bertmobile_export.recipes import Recipe, WeightFormat, with_modules
 from bertmobile_export.sizes import matrices, parameter_bytes
 from bertmobile_export.targets import Target
 
@@ -92,5 +92,4 @@ def fit_loss(plan: Plan, survey: "Survey", most: float) -> Plan:
 def resolved(recipe: Recipe, forms: dict[str, WeightFormat]) -> Recipe:
     """The recipe without its budget and with a format for each matrix, as ``--recipe FILE`` replays it."""
     document = {key: value for key, value in recipe.document.items() if key != "budget"}
-    document["modules"] = {name: form.document for name, form in forms.items()}
-    return replace(recipe, modules=forms, budget=None, document=document)
+    return with_modules(replace(recipe, budget=None, document=document), forms)

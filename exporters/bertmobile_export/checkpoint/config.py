@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from bertmobile.errors import CheckpointError, UsageError
+from bertmobile_export.activations import ACTIVATIONS
 from bertmobile_export.checkpoint.files import read_json
 from bertmobile_export.checkpoint.scores import (
     FunctionToApply,
@@ -24,7 +25,7 @@ from bertmobile_export.checkpoint.sentence_transformers import (
     read_sentence_model,
 )
 
-HIDDEN_ACTS = ("gelu", "gelu_new", "gelu_pytorch_tanh", "relu")
+HIDDEN_ACTS = tuple(ACTIVATIONS)
 
 TASK_BY_ARCHITECTURE = {
     "BertForMaskedLM": "fill-mask",

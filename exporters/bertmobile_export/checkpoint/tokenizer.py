@@ -1,8 +1,8 @@
 """The tokenizer of a checkpoint, reduced to what every runtime implements: BERT's rules over one vocabulary.
 
-transformers itself loads it, because which of a checkpoint's files count is a matter of its code alone. What it
-then does is written afresh rather than copied, so that truncation, padding and version drift of the source do not
-reach the bundle.
+transformers itself loads it, because which of a checkpoint's files count is a matter of its code alone. What
+it then does is written afresh rather than copied, so that truncation, padding and version drift of the source
+do not reach the bundle.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,11 @@ from tokenizers.models import WordPiece
 
 from bertmobile.errors import CheckpointError
 from bertmobile.manifest import AddedToken, SpecialToken, TokenizerSpec
-from bertmobile_export.checkpoint.added_tokens import check_added_tokens, read_added_tokens
+from bertmobile_export.checkpoint.added_tokens import (
+    check_added_tokens,
+    check_contents,
+    read_added_tokens,
+)
 from bertmobile_export.checkpoint.config import ModelConfig
 from bertmobile_export.checkpoint.tokenizer_files import load_tokenizer
 from bertmobile_export.checkpoint.tokenizer_rules import Rules, check_rules, dropped_rules, overridden_rules
@@ -27,8 +31,9 @@ ROLES = ("unk", "sep", "pad", "cls", "mask")
 class TokenizerFiles:
     """The tokenizer as a bundle carries it.
 
-    ``vocab_txt`` holds WordPiece's tokens, one a line in id order, UTF-8; ``tokenizer_json`` the whole tokenizer
-    for the ``tokenizers`` library, with neither truncation nor padding; ``notes`` what its user should know.
+    ``vocab_txt`` holds WordPiece's tokens, one a line in id order, UTF-8; ``tokenizer_json`` the whole
+    tokenizer for the ``tokenizers`` library, with neither truncation nor padding; ``notes`` what its user
+    should know.
     """
 
     spec: TokenizerSpec
@@ -60,6 +65,7 @@ def read_tokenizer(folder: Path, config: ModelConfig) -> TokenizerFiles:
     vocabulary = source.get_vocab(with_added_tokens=False)
     lines = _lines(vocabulary, config, folder)
     check_added_tokens(added, config, folder)
+    check_contents(added, source, folder)
     spec = TokenizerSpec(
         vocab_size=len(lines),
         # Lower-casing first, as sentence-transformers does, comes to the same as lower-casing with the rest;
@@ -166,15 +172,15 @@ def _lines(vocabulary: Mapping[str, int], config: ModelConfig, folder: Path) -> 
 
 
 def _check_alike(built: Tokenizer, source: Tokenizer, added: tuple[AddedToken, ...], folder: Path) -> None:
-    """Refuse added tokens that depend on the order in which transformers adds them, or on one's being replaced."""
+    """Refuse added tokens of which transformers' order of adding them decides what they are."""
     for token in added:
         texts = (token.content, f"a{token.content}b {token.content} c", f"{token.content}.")
         if built.token_to_id(token.content) != token.id or any(
             _ids(built, text) != _ids(source, text) for text in texts
         ):
             raise CheckpointError(
-                f"{folder}: its files declare the added token {token.content!r} more than once, or two tokens "
-                "for one text, and what counts depends on their order; declare each once, in "
+                f"{folder}: its files declare the added token {token.content!r} more than once, or two "
+                "tokens for one text, and what counts depends on their order; declare each once, in "
                 "added_tokens_decoder of tokenizer_config.json"
             )
 

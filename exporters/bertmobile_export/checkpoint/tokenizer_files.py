@@ -69,7 +69,8 @@ def _load(folder: Path, generic: bool) -> tuple[Tokenizer, dict[str, str]]:
         tokenizer: Any = kind.from_pretrained(folder, local_files_only=True)
     except Exception as failure:  # whatever its code meets in the files
         raise CheckpointError(
-            f"transformers cannot load the tokenizer of {folder} ({failure}); restore its files from their source"
+            f"transformers cannot load the tokenizer of {folder} ({failure}); "
+            "restore its files from their source"
         ) from failure
     backend: Tokenizer = tokenizer.backend_tokenizer
     backend.no_truncation()
@@ -87,8 +88,8 @@ def _check_settings(settings: Mapping[str, Any], path: Path) -> None:
             )
     if settings.get("split_special_tokens"):
         raise CheckpointError(
-            f"{path}: split_special_tokens takes special tokens apart like other words, which the runtimes do "
-            "not implement; remove the setting"
+            f"{path}: split_special_tokens takes special tokens apart like other words, which the runtimes "
+            "do not implement; remove the setting"
         )
 
 

@@ -1,9 +1,9 @@
 """What a tokenizer does beside its vocabulary: BERT's rules, or more than these.
 
-``tokenizer.json`` and the class that a checkpoint names may disagree. Then transformers follows the class, while
-the ``tokenizers`` library, JavaScript and Swift follow the file, and nobody knows which of the two the model was
-trained with: what only the file says is refused. Lower-casing, accents and Chinese characters are another matter,
-because transformers has always taken these from ``tokenizer_config.json``.
+``tokenizer.json`` and the class that a checkpoint names may disagree. Then transformers follows the class,
+while the ``tokenizers`` library, JavaScript and Swift follow the file, and nobody knows which of the two the
+model was trained with: what only the file says is refused. Lower-casing, accents and Chinese characters are
+another matter, because transformers has always taken these from ``tokenizer_config.json``.
 """
 
 import json
@@ -92,9 +92,9 @@ def dropped_rules(
     for difference in differences:
         raise CheckpointError(
             f"{folder / 'tokenizer.json'}: {difference}: transformers drops this for the tokenizer_class "
-            "BertTokenizer, and other libraries follow it. Say which is meant: to keep what transformers does, "
-            "write the file again with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER); to keep "
-            "the file, set tokenizer_class to PreTrainedTokenizerFast in tokenizer_config.json"
+            "BertTokenizer, and other libraries follow it. Say which is meant: to keep what transformers "
+            "does, write the file again with AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER); "
+            "to keep the file, set tokenizer_class to PreTrainedTokenizerFast in tokenizer_config.json"
         )
 
 
@@ -108,8 +108,8 @@ def overridden_rules(original: Tokenizer, used: Rules, folder: Path) -> tuple[st
     }
     return tuple(
         f"{folder / 'tokenizer.json'} has {theirs} {_json(getattr(said, name))}, but {ours} is "
-        f"{_json(getattr(used, name))} by tokenizer_config.json (or by default), which counts in transformers "
-        "and here; correct one of the two if that is not meant"
+        f"{_json(getattr(used, name))} by tokenizer_config.json (or by default), which counts in "
+        "transformers and here; correct one of the two if that is not meant"
         for name, (theirs, ours) in names.items()
         if getattr(said, name) != getattr(used, name)
     )
@@ -156,7 +156,7 @@ def _has_template(tokenizer: Tokenizer, template: Sequence[str]) -> bool:
 def _only(part: Any) -> Any:
     """The only member of a sequence of one; any other part as it is."""
     while isinstance(part, (normalizers.Sequence, pre_tokenizers.Sequence)):
-        members = [*part]
+        members = list(iter(part))
         if len(members) != 1:
             break
         part = members[0]

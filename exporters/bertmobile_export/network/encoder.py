@@ -5,10 +5,14 @@ inputs, no data-dependent control flow, no in-place writes.
 """
 
 import math
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from bertmobile_export.activations import ACTIVATIONS, evaluate
 from bertmobile_export.checkpoint.config import ModelConfig
 
 # Added to the attention scores of padding. transformers uses float32's minimum, which overflows in fp16
@@ -30,11 +34,36 @@ SCALES = (
 )
 
 
-def activation(name: str) -> nn.Module:
-    """The activation that a config's ``hidden_act`` names."""
-    if name == "relu":
-        return nn.ReLU()
-    return nn.GELU() if name == "gelu" else nn.GELU(approximate="tanh")
+_FUNCTIONS: Mapping[str, Callable[..., Tensor]] = {
+    "add": operator.add,
+    "clip": torch.clamp,
+    "div": operator.truediv,
+    "erf": torch.erf,
+    "gelu": nn.functional.gelu,
+    "gelu_tanh": partial(nn.functional.gelu, approximate="tanh"),
+    "max": torch.maximum,
+    "mul": operator.mul,
+    "relu": torch.relu,
+    "sigmoid": torch.sigmoid,
+    "square": torch.square,
+    "tanh": torch.tanh,
+}
+
+
+class Activation(nn.Module):
+    """The activation that a config's ``hidden_act`` names; ``kind`` is its formula."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.kind = ACTIVATIONS[name]
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Elementwise."""
+        return evaluate(self.kind.formula, states, _applied)
+
+
+def _applied(name: str, function: str, operands: Sequence[Tensor | float]) -> Tensor:
+    return _FUNCTIONS[function](*operands)
 
 
 class LayerNorm(nn.LayerNorm):
@@ -96,7 +125,7 @@ class Layer(nn.Module):
         self.attention_output = nn.Linear(hidden, hidden)
         self.attention_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
         self.intermediate = nn.Linear(hidden, config.intermediate_size)
-        self.activation = activation(config.hidden_act)
+        self.activation = Activation(config.hidden_act)
         self.output = nn.Linear(config.intermediate_size, hidden)
         self.output_norm = LayerNorm(hidden, eps=config.layer_norm_eps)
         # Set by equalise(): positive scales for each channel, float32, that the weights have taken in and the

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bertmobile_export.checkpoint.config import ModelConfig
-from bertmobile_export.network.encoder import LayerNorm, activation
+from bertmobile_export.network.encoder import Activation, LayerNorm
 from bertmobile_export.network.sentence_embedding import Pool, make_steps
 
 
@@ -41,7 +41,7 @@ class MaskedLanguageModelHead(Head):
     def __init__(self, config: ModelConfig, tied: nn.Embedding | None) -> None:
         super().__init__()
         self.transform = nn.Linear(config.hidden_size, config.hidden_size)
-        self.activation = activation(config.hidden_act)
+        self.activation = Activation(config.hidden_act)
         self.norm = LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
         self.decoder = nn.Linear(config.hidden_size, config.vocab_size)
         if tied is not None:

@@ -16,7 +16,7 @@ from bertmobile_export.checkpoint.sentence_transformers import (
     SentenceEmbedding,
     Step,
 )
-from bertmobile_export.network.encoder import LayerNorm
+from bertmobile_export.network.encoder import Activation, LayerNorm
 
 # Pushes what is not pooled below any state of a normalised layer; half precision holds it.
 OUT_OF_MAXIMUM = -1e4
@@ -101,7 +101,7 @@ class DenseStep(nn.Module):
     def __init__(self, step: Dense) -> None:
         super().__init__()
         self.linear = nn.Linear(step.inputs, step.outputs)
-        self.activation: nn.Module = getattr(nn, step.activation)()
+        self.activation = Activation("linear" if step.activation == "Identity" else step.activation.lower())
         self.adds_input = step.residual
         self.residual = nn.Linear(step.inputs, step.outputs) if step.projects_residual else None
 

@@ -146,6 +146,12 @@ def with_effort(recipe: Recipe, effort: Literal["standard", "high"]) -> Recipe:
     return replace(recipe, effort=effort, document={**recipe.document, "effort": effort})
 
 
+def with_modules(recipe: Recipe, modules: Mapping[str, WeightFormat]) -> Recipe:
+    """A recipe with formats for matrices, in place of those that it had."""
+    named = {name: form.document for name, form in modules.items()}
+    return replace(recipe, modules=modules, document={**recipe.document, "modules": named})
+
+
 def recipe_names() -> list[str]:
     """Names of the built-in recipes."""
     files = resources.files(__name__).iterdir()

@@ -36,6 +36,8 @@ class Target(Protocol):
     """Options of a request that mean something here (``export.OPTIONS``)."""
     tools: tuple[str, ...]
     """Distributions whose versions the manifest records."""
+    whole_blocks: bool
+    """Whether the blocks of columns that share a scale must divide a row."""
 
     def check(self, plan: Plan) -> None:
         """Refuse what this target cannot express.

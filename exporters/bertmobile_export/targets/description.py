@@ -10,6 +10,7 @@ from typing import Generic, Literal, TypeVar
 
 from torch import Tensor, nn
 
+from bertmobile_export.activations import evaluate
 from bertmobile_export.checkpoint.sentence_transformers import PoolingMode
 from bertmobile_export.network import Network
 from bertmobile_export.network.encoder import Embeddings, Layer, LayerNorm
@@ -82,12 +83,8 @@ class Operators(ABC, Generic[Value]):
         """Normalise over the last axis."""
 
     @abstractmethod
-    def activation(self, name: str, states: Value, module: nn.Module) -> Value:
-        """ReLU, GELU or its tanh approximation, tanh, sigmoid or SiLU."""
-
-    @abstractmethod
-    def tanh(self, name: str, states: Value) -> Value:
-        """Elementwise."""
+    def function(self, name: str, function: str, operands: Sequence[Value | float]) -> Value:
+        """A step of a formula of :mod:`bertmobile_export.activations`, elementwise."""
 
     @abstractmethod
     def add(self, name: str, *values: Value) -> Value:
@@ -157,22 +154,6 @@ class Operators(ABC, Generic[Value]):
         """The first numbers of a vector."""
 
 
-def activation_kind(
-    module: nn.Module,
-) -> Literal["relu", "gelu", "gelu_tanh", "tanh", "sigmoid", "silu"]:
-    """Which function an activation module computes."""
-    match module:
-        case nn.GELU():
-            return "gelu" if module.approximate == "none" else "gelu_tanh"
-        case nn.Tanh():
-            return "tanh"
-        case nn.Sigmoid():
-            return "sigmoid"
-        case nn.SiLU():
-            return "silu"
-    return "relu"
-
-
 def describe(network: Network, ops: Operators[Value]) -> dict[str, Value]:
     """Write ``network`` with ``ops``; returns its outputs by name, in order."""
     ids, mask, types = (ops.input(name) for name in ("input_ids", "attention_mask", "token_type_ids"))
@@ -229,7 +210,7 @@ def _layer(
     projected = multiplied("attention_output", projected, layer.attention_output_scale)
     attended = ops.add_and_norm(f"{name}.attention_norm", [projected, rows], layer.attention_norm)
     inner = linear("intermediate", divided("attended", attended, layer.intermediate_input_scale))
-    inner = ops.activation(f"{name}.activation", inner, layer.activation)
+    inner = evaluate(layer.activation.kind.formula, inner, ops.function, f"{name}.activation")
     projected = linear("output", divided("inner", inner, layer.output_input_scale))
     projected = multiplied("output", projected, layer.output_scale)
     return ops.add_and_norm(f"{name}.output_norm", [projected, attended], layer.output_norm)
@@ -243,13 +224,14 @@ def _head(
 
     match head:
         case MaskedLanguageModelHead():
-            inner = ops.activation("head.activation", linear("transform", states), head.activation)
+            inner = linear("transform", states)
+            inner = evaluate(head.activation.kind.formula, inner, ops.function, "head.activation")
             inner = ops.layer_norm("head.norm", inner, head.norm)
             tied = head.decoder.weight is network.encoder.embeddings.word.weight
             return {"logits": ops.decoder("head.decoder", inner, head.decoder, tied=tied)}
         case PooledClassifierHead():
             first = states if network.rows is Rows.FIRST else ops.first_row(states)
-            pooled = ops.tanh("head.pooled", linear("pooler", first))
+            pooled = ops.function("head.pooled", "tanh", [linear("pooler", first)])
             return {"logits": ops.drop_rows_axis(linear("classifier", pooled))}
         case TokenClassifierHead():
             return {"logits": linear("classifier", states)}
@@ -318,8 +300,7 @@ def _step(ops: Operators[Value], name: str, step: nn.Module, vector: Value) -> V
             if step.residual is not None:
                 parts.append((f"{name}.residual", step.residual))
             result, *residual = ops.linears(f"{name}.input", vector, parts)
-            if not isinstance(step.activation, nn.Identity):
-                result = ops.activation(f"{name}.activation", result, step.activation)
+            result = evaluate(step.activation.kind.formula, result, ops.function, f"{name}.activation")
             if step.adds_input:
                 result = ops.add(f"{name}.sum", result, *(residual or [vector]))
             return result

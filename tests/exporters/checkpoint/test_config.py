@@ -186,7 +186,7 @@ def test_a_size_that_is_not_a_positive_integer(name: str, value: object, tmp_pat
     assert "restore the config.json" in message
 
 
-@pytest.mark.parametrize("value", ["silu", "swish", 3])
+@pytest.mark.parametrize("value", ["prelu", "xielu", "sqrtsoftplus", 3])
 def test_an_unknown_activation(value: object, tmp_path: Path) -> None:
     message = refuse(tmp_path, hidden_act=value)
     assert f"hidden_act {json.dumps(value)} is not supported, only gelu" in message

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer, PreTrainedModel
 
+from bertmobile_export.activations import ACTIVATIONS
 from bertmobile_export.checkpoint import Checkpoint, load_checkpoint
 from bertmobile_export.network import Network
 from tests.checkpoints import MODELS, make_checkpoint
@@ -99,9 +100,7 @@ def test_every_task_equals_transformers(task: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "config",
     [
-        {"hidden_act": "gelu_new"},
-        {"hidden_act": "gelu_pytorch_tanh"},
-        {"hidden_act": "relu"},
+        *({"hidden_act": name} for name in ACTIVATIONS),
         {"type_vocab_size": 1},
         {"tie_word_embeddings": False},
         {"num_attention_heads": 1},

@@ -21,6 +21,22 @@ from bertmobile_export.sizes import POSITION_TABLE, WORD_TABLE
 from bertmobile_export.targets.coreml.weights import store_codes, store_floats
 from bertmobile_export.targets.description import Operators
 
+# MIL's operators for the functions of activations, with the names of their operands and their attributes.
+_FUNCTIONS: Mapping[str, tuple[Any, tuple[str, ...], Mapping[str, str]]] = {
+    "add": (mb.add, ("x", "y"), {}),
+    "clip": (mb.clip, ("x", "alpha", "beta"), {}),
+    "div": (mb.real_div, ("x", "y"), {}),
+    "erf": (mb.erf, ("x",), {}),
+    "gelu": (mb.gelu, ("x",), {"mode": "EXACT"}),
+    "gelu_tanh": (mb.gelu, ("x",), {"mode": "TANH_APPROXIMATION"}),
+    "max": (mb.maximum, ("x", "y"), {}),
+    "mul": (mb.mul, ("x", "y"), {}),
+    "relu": (mb.relu, ("x",), {}),
+    "sigmoid": (mb.sigmoid, ("x",), {}),
+    "square": (mb.square, ("x",), {}),
+    "tanh": (mb.tanh, ("x",), {}),
+}
+
 
 class MilOperators(Operators[Var]):
     """See :class:`~bertmobile_export.targets.description.Operators`; adds to the current MIL function.
@@ -145,24 +161,10 @@ class MilOperators(Operators[Var]):
             name=_spelt(name),
         )
 
-    def activation(self, name: str, states: Var, module: nn.Module) -> Var:
-        match module:
-            case nn.ReLU():
-                return mb.relu(x=states, name=_spelt(name))
-            case nn.GELU(approximate="none"):
-                return mb.gelu(x=states, mode="EXACT", name=_spelt(name))
-            case nn.GELU(approximate="tanh"):
-                return mb.gelu(x=states, mode="TANH_APPROXIMATION", name=_spelt(name))
-            case nn.Tanh():
-                return mb.tanh(x=states, name=_spelt(name))
-            case nn.Sigmoid():
-                return mb.sigmoid(x=states, name=_spelt(name))
-            case nn.SiLU():
-                return mb.silu(x=states, name=_spelt(name))
-        raise TypeError(f"no MIL operator for {module}")
-
-    def tanh(self, name: str, states: Var) -> Var:
-        return mb.tanh(x=states, name=_spelt(name))
+    def function(self, name: str, function: str, operands: Sequence[Var | float]) -> Var:
+        values = [self._dtype(each) if isinstance(each, float) else each for each in operands]
+        operator, parameters, attributes = _FUNCTIONS[function]
+        return operator(**dict(zip(parameters, values, strict=True)), **attributes, name=_spelt(name))
 
     def add(self, name: str, *values: Var) -> Var:
         *early, last = map(self._usual, values)

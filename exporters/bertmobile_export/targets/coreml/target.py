@@ -25,6 +25,7 @@ FIRST_IOS = {
     **{(granularity, 8): 16 for granularity in ("tensor", "channel")},
     **{("palette", bits): 16 for bits in (1, 2, 4, 6, 8)},
     ("palette", 3): 18,
+    ("channel", 4): 18,
     **{("block", bits): 18 for bits in (4, 8)},
     **{("scaled-palette", bits): 18 for bits in (1, 2, 3, 4, 6, 8)},
 }
@@ -42,6 +43,7 @@ class CoremlTarget:
     input_dtype = "int32"
     options = ("ios",)
     tools = ("coremltools",)
+    whole_blocks = True
 
     def check(self, plan: Plan) -> None:
         recipe, ios = plan.recipe, plan.ios or NEWEST_IOS

@@ -19,9 +19,25 @@ from bertmobile_export.plan import Plan
 from bertmobile_export.quantization import QuantizedMatrix
 from bertmobile_export.recipes import WeightFormat
 from bertmobile_export.sizes import WORD_TABLE
-from bertmobile_export.targets.description import Operators, activation_kind
+from bertmobile_export.targets.description import Operators
 from bertmobile_export.targets.onnx.graph import Graph
 from bertmobile_export.targets.onnx.narrow import widen
+
+# ONNX's operators for the functions of activations, with their attributes.
+_FUNCTIONS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "add": ("Add", {}),
+    "clip": ("Clip", {}),
+    "div": ("Div", {}),
+    "erf": ("Erf", {}),
+    "gelu": ("Gelu", {}),
+    "gelu_tanh": ("Gelu", {"approximate": "tanh"}),
+    "max": ("Max", {}),
+    "mul": ("Mul", {}),
+    "relu": ("Relu", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "square": ("Mul", {}),
+    "tanh": ("Tanh", {}),
+}
 
 
 @dataclass(frozen=True)
@@ -212,23 +228,13 @@ class OnnxOperators(Operators[States]):
         """Names of the scale and the shift."""
         return self.vector(f"{name}.weight", norm.weight), self.vector(f"{name}.bias", norm.bias)
 
-    def activation(self, name: str, states: States, module: nn.Module) -> States:
-        kind = activation_kind(module)
-        if kind == "silu":
-            open_ = self.graph.node("Sigmoid", states.name, name=f"{name}.sigmoid")
-            return States(self.graph.node("Mul", states.name, open_, name=name), states.rows)
-        operators = {
-            "relu": "Relu",
-            "gelu": "Gelu",
-            "gelu_tanh": "Gelu",
-            "tanh": "Tanh",
-            "sigmoid": "Sigmoid",
-        }
-        more = {"approximate": "tanh"} if kind == "gelu_tanh" else {}
-        return States(self.graph.node(operators[kind], states.name, name=name, **more), states.rows)
-
-    def tanh(self, name: str, states: States) -> States:
-        return States(self.graph.node("Tanh", states.name, name=name), states.rows)
+    def function(self, name: str, function: str, operands: Sequence[States | float]) -> States:
+        inputs = [self.scalar(each) if isinstance(each, float) else each.name for each in operands]
+        operator, attributes = _FUNCTIONS[function]
+        if function == "square":
+            inputs *= 2
+        rows = next(each.rows for each in operands if isinstance(each, States))
+        return States(self.graph.node(operator, *inputs, name=name, **attributes), rows)
 
     def scale(self, name: str, states: States, factors: Tensor) -> States:
         values = self.vector(f"{name}.factors", factors)

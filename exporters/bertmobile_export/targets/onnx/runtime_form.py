@@ -11,6 +11,7 @@ import numpy as np
 from onnx import numpy_helper
 from torch import Tensor, nn
 
+from bertmobile_export.activations import ACTIVATIONS
 from bertmobile_export.network.encoder import LayerNorm
 from bertmobile_export.quantization.packing import pack_bits
 from bertmobile_export.sizes import WORD_TABLE
@@ -21,7 +22,8 @@ from bertmobile_export.targets.onnx.target import EVEN_ROWS
 # MatMulNBits multiplies 8-bit integers, quantizing the states by rows and blocks, instead of widening the
 # weights for every product.
 INTEGER_PRODUCTS = 4
-# GELU returns nothing below -0.17: a row divided by its largest value, or by this, lies within -1 and 1.
+# Rows are divided by their largest value, or by this where that is less. GELU returns nothing below -0.17, so
+# that they then lie within -1 and 1.
 SMALLEST_ROW = 0.17
 
 
@@ -110,8 +112,11 @@ class RuntimeOperators(OnnxOperators):
         # A run has one range, which its largest row would decide: all rows are made equally large, and get
         # their size back from the product.
         node = self.graph.node
-        largest = node("ReduceMax", states.name, self.graph.constant([1]), name=f"{name}.largest", keepdims=1)
-        above_zero = node("Max", largest, self.scalar(SMALLEST_ROW), name=f"{name}.largest.above_zero")
+        least = ACTIVATIONS[self.plan.config.hidden_act].least
+        sizes = states.name if least is not None else node("Abs", states.name, name=f"{name}.sizes")
+        largest = node("ReduceMax", sizes, self.graph.constant([1]), name=f"{name}.largest", keepdims=1)
+        smallest = self.scalar(max(SMALLEST_ROW, least or 0.0))
+        above_zero = node("Max", largest, smallest, name=f"{name}.largest.above_zero")
         even = node("Div", states.name, above_zero, name=f"{name}.even_rows")
         source = self.quantized_input(name, even, first, first)
         product = self._product(f"{name}.product", source, first)

@@ -52,6 +52,7 @@ class OnnxTarget:
     input_dtype = "int64"
     options = ("portable", "ort", "android")
     tools = ("onnx", "onnxruntime")
+    whole_blocks = False  # the last block of a row is filled up
 
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe

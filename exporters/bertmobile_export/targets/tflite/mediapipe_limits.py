@@ -56,8 +56,8 @@ def check_tokenizer(tokenizer: TokenizerSpec) -> None:
     not occur in ASCII text, the only text that the two tokenizers split alike.
 
     Raises:
-        UsageError: a cased vocabulary, special tokens under names that MediaPipe does not look up, added tokens
-            beside them, or another longest word than its own.
+        UsageError: a cased vocabulary, special tokens under names that MediaPipe does not look up, added
+            tokens beside them, or another longest word than its own.
     """
     if not tokenizer.lower_case:
         raise UsageError(

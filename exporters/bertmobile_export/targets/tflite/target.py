@@ -32,6 +32,7 @@ class TfliteTarget:
     input_dtype = "int32"
     options = ("mediapipe", "android")
     tools = ("litert-torch", "litert-converter", "litert-quantizer", "ai-edge-litert")
+    whole_blocks = True
 
     def check(self, plan: Plan) -> None:
         recipe = plan.recipe

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bertmobile_export.activations import ACTIVATIONS
 from bertmobile_export.parity.metrics import cosine
 from bertmobile_export.targets.coreml.target import IOS_VERSIONS, STATIC_ACTIVATIONS_IOS
 from tests.checkpoints import MODELS
@@ -73,7 +74,7 @@ def test_one_scale_for_a_whole_matrix_answers_too(ios: int, package: Write) -> N
     assert 0.99 <= cosine(written.run(inputs)[output][0], written.expected(inputs)[output][0]) < 1
 
 
-@pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("tied", [True, False])
 def test_activations_and_decoders_of_their_own(activation: str, tied: bool, package: Write) -> None:
     config = {"hidden_act": activation, "tie_word_embeddings": tied}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bertmobile_export.activations import ACTIVATIONS
 from bertmobile_export.network.encoder import SCALES
 from bertmobile_export.network.equalisation import QuantizedActivations
 from tests.checkpoints import MODELS
@@ -16,8 +17,7 @@ TASKS = list(MODELS)
 FORMS = [pytest.param(False, id="runtime"), pytest.param(True, id="portable")]
 Write = Callable[..., Written]
 VARIANTS: list[dict[str, Any]] = [
-    {"hidden_act": "gelu_new"},
-    {"hidden_act": "relu"},
+    *({"hidden_act": name} for name in ACTIVATIONS if name != "gelu"),
     {"type_vocab_size": 1},
     {"num_attention_heads": 3, "hidden_size": 36, "intermediate_size": 20},
     {"num_attention_heads": 1},

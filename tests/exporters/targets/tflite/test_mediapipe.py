@@ -359,7 +359,17 @@ def renamed(folder: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("make", "message"), [(cased, "cased"), (renamed, "<cls>")])
+def with_a_token(folder: Path) -> Path:
+    source = small_checkpoint(folder / "model", "feature-extraction")
+    settings = json.loads((source / "tokenizer_config.json").read_text())
+    settings["additional_special_tokens"] = ["[unused0]"]
+    (source / "tokenizer_config.json").write_text(json.dumps(settings))
+    return source
+
+
+@pytest.mark.parametrize(
+    ("make", "message"), [(cased, "cased"), (renamed, "<cls>"), (with_a_token, "[unused0]")]
+)
 def test_a_vocabulary_that_mediapipe_would_misuse_is_refused_before_anything_is_written(
     make: Callable[[Path], Path], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

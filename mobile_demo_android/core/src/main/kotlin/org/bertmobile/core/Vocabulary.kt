@@ -25,8 +25,10 @@ class Vocabulary private constructor(private val tokens: Array<String?>, added: 
     fun token(id: Int): String? = addedById[id]?.content ?: tokens.getOrNull(id)
 
     /** The id of exactly this token, or null. */
-    fun id(token: String): Int? {
-        addedByToken[token]?.let { return it.id }
+    fun id(token: String): Int? = addedByToken[token]?.id ?: lineOf(token)
+
+    /** The id by which WordPiece knows exactly this token, or null. */
+    private fun lineOf(token: String): Int? {
         val node = find(CodePoints(token))
         return if (node == NONE || ids[node] == NONE) null else ids[node]
     }
@@ -107,7 +109,8 @@ class Vocabulary private constructor(private val tokens: Array<String?>, added: 
         /**
          * Read `vocab.txt`: one token a line, in the order of ids.
          *
-         * @throws BundleException not as many lines as the manifest says, or special tokens with other ids.
+         * @throws BundleException not as many lines as the manifest says, or special or added tokens with
+         *   other ids.
          */
         fun parse(vocabTxt: String, spec: TokenizerSpec): Vocabulary {
             val lines = vocabTxt.removeSuffix("\n").split('\n')
@@ -115,11 +118,10 @@ class Vocabulary private constructor(private val tokens: Array<String?>, added: 
                 throw BundleException("vocab.txt has ${lines.size} tokens, the manifest says ${spec.vocabSize}; $AGAIN")
             }
             val vocabulary = Vocabulary(lines.toTypedArray(), spec.addedTokens)
-            for (special in spec.specialTokens) {
-                if (vocabulary.id(special.token) != special.id) {
-                    throw BundleException(
-                        "vocab.txt does not map ${special.token} to ${special.id} as the manifest says; $AGAIN",
-                    )
+            val named = spec.specialTokens.map { it.token to it.id } + spec.addedTokens.map { it.content to it.id }
+            for ((token, id) in named) {
+                if (vocabulary.id(token) != id || vocabulary.lineOf(token) ?: id != id) {
+                    throw BundleException("vocab.txt does not map $token to $id as the manifest says; $AGAIN")
                 }
             }
             return vocabulary

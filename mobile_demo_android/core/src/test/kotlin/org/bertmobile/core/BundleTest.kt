@@ -164,13 +164,23 @@ class BundleTest {
         for ((changed, message) in listOf(
             lines.drop(1) to "tokens, the manifest says",
             lines.reversed() to "does not map",
-            lines.dropLast(1) + lines[7] to "repeats line 8",
-            lines.dropLast(1) + "" to "is empty",
         )) {
             val text = changed.joinToString("\n", postfix = "\n")
             val failure = assertThrows(BundleException::class.java) { Vocabulary.parse(text, rules) }
             assertTrue(message in failure.message!!, failure.message)
         }
+    }
+
+    @Test
+    fun `of a line that is there twice the last counts`() {
+        val lines = File(folder, "vocab.txt").readText().trimEnd('\n').split('\n')
+        val rules = Bundle.open(folder).manifest.tokenizer
+        val text = (lines.dropLast(2) + lines[7] + "").joinToString("\n", postfix = "\n")
+        val vocabulary = Vocabulary.parse(text, rules)
+        assertEquals(lines.size, vocabulary.size)
+        assertEquals(lines.size - 2, vocabulary.id(lines[7]))
+        assertEquals(null, vocabulary.token(7))
+        assertEquals("", vocabulary.token(lines.size - 1))
     }
 
     private fun manifest() = File(folder, "manifest.json")
