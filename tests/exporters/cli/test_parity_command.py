@@ -182,10 +182,8 @@ def test_both_ways_to_round_are_shown_and_that_neither_is_core_ml(
     assert main([*core_ml, "--json"]) == 0
     report = json.loads(capfd.readouterr().out)
     assert report["engine"]["name"] == "mlprogram-evaluator" and "is not Core ML itself" in report["note"]
-    (rounded,), (plain,) = (
-        report["outputs"].values(),
-        report["also"]["mlprogram-evaluator-fp32"]["outputs"].values(),
-    )
+    beside = report["also"]["mlprogram-evaluator-fp32"]["outputs"]
+    (rounded,), (plain,) = report["outputs"].values(), beside.values()
     # Rounding to half precision after every operator adds to what the weights alone lost.
     assert 0 < plain["mean_abs"] < rounded["mean_abs"] < 0.05
 
