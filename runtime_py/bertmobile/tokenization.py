@@ -141,7 +141,7 @@ class Tokenization:
         dropped = max(0, sum(sizes) - room)
         if dropped:
             keep = (room - sizes[1], sizes[1]) if keep_pair else _longest_first(sizes, room)
-            if keep[0] < min(1, room):
+            if keep[0] < min(1, room, sizes[0]):
                 raise UsageError(
                     f"{pair!r} has {sizes[1]} tokens and leaves no room for the text in {longest}; "
                     "make it shorter, or export with a longer length"
