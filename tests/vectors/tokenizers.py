@@ -101,8 +101,7 @@ def tokenizers(vocabulary: list[str]) -> dict[str, tuple[TokenizerSpec, Tokenize
         vocab_size=len(vocabulary) + 9, hidden_size=4, num_hidden_layers=1, num_attention_heads=1,
         intermediate_size=4, hidden_act="gelu", max_position_embeddings=512, type_vocab_size=2,
         layer_norm_eps=1e-12, pad_token_id=0, tie_word_embeddings=True, num_labels=2, labels=("a", "b"),
-        problem_type=None, recorded_activation=None, architecture=None, pooling="mean",
-        normalize_embedding=False,
+        problem_type=None, recorded_activation=None, architecture=None,
     )  # fmt: skip
     for name, ((lower, accents, chinese), special) in RULES.items():
         settings: dict[str, object] = {f"{role}_token": token for role, token in special.items()}
