@@ -83,7 +83,8 @@ def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
             else:
                 answer = model(_input(manifest, texts), **options)
         if task == "feature-extraction":
-            answer = {"shape": answer.shape, "values": answer.ravel().tolist()}
+            array = np.asarray(answer, np.float32)
+            answer = {"shape": array.shape, "values": array.ravel().tolist()}
         described = {key: value for key, value in manifest.to_json().items() if value != usual[key]}
         yield {
             "manifest": described,
