@@ -45,6 +45,7 @@ def random_inputs(manifest: Manifest, length: int) -> dict[str, Any]:
     values = {
         "input_ids": random.integers(1, manifest.tokenizer.vocab_size, (1, length)),
         "attention_mask": np.ones((1, length)),
+        "pooling_mask": np.ones((1, length)),
         "token_type_ids": np.zeros((1, length)),
         "mask_positions": np.zeros((1, manifest.mask_slots or 1)),
     }

@@ -66,6 +66,11 @@ class EmbeddingSpec:
     include_prompt: bool
     similarity: str | None
 
+    @property
+    def default_text(self) -> str:
+        """What is put before a text unasked."""
+        return "" if self.default_prompt is None else self.prompts.get(self.default_prompt, "")
+
 
 @dataclass(frozen=True)
 class Source:

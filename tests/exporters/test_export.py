@@ -334,7 +334,13 @@ def test_full_logits_fill_masks_as_mask_positions_do(exports: Exports) -> None:
 
 @pytest.mark.parametrize(
     ("positions", "lengths"),
-    [(512, (32, 64, 128, 256)), (256, (32, 64, 128, 256)), (255, (32, 64, 128)), (64, (32, 64)), (20, (20,))],
+    [
+        (512, (32, 64, 128, 256)),
+        (256, (32, 64, 128, 256)),
+        (255, (32, 64, 128, 255)),
+        (64, (32, 64)),
+        (20, (20,)),
+    ],
 )
 def test_default_buckets_end_where_the_positions_do(
     tmp_path: Path, exports: Exports, positions: int, lengths: tuple[int, ...]

@@ -113,12 +113,29 @@ def test_only_a_fill_mask_decoder_can_be_tied(task: str, expected: bool) -> None
 
 @pytest.mark.parametrize(
     ("positions", "lengths"),
-    [(512, (32, 64, 128, 256)), (256, (32, 64, 128, 256)), (100, (32, 64)), (16, (16,))],
+    [
+        (512, (32, 64, 128, 256)),
+        (256, (32, 64, 128, 256)),
+        (128, (32, 64, 128)),
+        (100, (32, 64, 100)),
+        (16, (16,)),
+    ],
 )
-def test_default_lengths_reach_as_far_as_the_positions(positions: int, lengths: tuple[int, ...]) -> None:
-    config = make_config(max_position_embeddings=positions)
-    assert default_lengths(config) == lengths
-    assert check_lengths(lengths, config) == lengths
+def test_default_lengths_reach_as_far_as_the_model_reads(positions: int, lengths: tuple[int, ...]) -> None:
+    for config in (
+        make_config(max_position_embeddings=positions),
+        make_config(max_position_embeddings=512, max_length=positions),
+        make_config(max_position_embeddings=positions, max_length=512),
+    ):
+        assert default_lengths(config) == lengths
+        assert default_lengths(config, single=True) == (min(128, positions),)
+        assert check_lengths(lengths, config) == lengths
+
+
+def test_longer_than_the_model_reads_has_to_be_asked_for() -> None:
+    config = make_config(max_position_embeddings=512, max_length=16)
+    assert default_lengths(config) == (16,)
+    assert check_lengths([16, 512], config) == (16, 512)
 
 
 def test_lengths_become_sorted_and_distinct() -> None:

@@ -35,8 +35,13 @@ def hf_tokenizer():
 def models(hf_tokenizer):
     """(task, manifest fields) -> our model and the reference pipeline, on one tiny network."""
 
+    def make(task, *, prompts=None, **fields):
+        # Kept by its arguments, which must not be a dictionary.
+        return made(task, None if prompts is None else tuple(prompts.items()), **fields)
+
     @cache
-    def make(task, **fields):
+    def made(task, prompts, **fields):
+        fields |= {} if prompts is None else {"prompts": dict(prompts)}
         manifest = make_manifest(task, **fields)
         network = tiny_bert(manifest)
         model = Model(manifest, tokenization(manifest), TorchEngine(manifest, network))

@@ -59,6 +59,9 @@ def make_manifest(
     dtype="int32",
     type_vocab_size=2,
     verdict="passed",
+    prompts=None,
+    default_prompt=None,
+    include_prompt=True,
 ):
     inputs = [
         TensorSpec(name, dtype, (1, "length")) for name in ("input_ids", "attention_mask", "token_type_ids")
@@ -67,6 +70,8 @@ def make_manifest(
         inputs.append(TensorSpec("mask_positions", dtype, (1, mask_slots)))
     if task == "text-classification" and function_to_apply is None:
         function_to_apply = usual_function(problem_type, len(labels))
+    if not include_prompt:
+        inputs.append(TensorSpec("pooling_mask", dtype, (1, "length")))
     shapes = {
         "fill-mask": {"logits": (1, mask_slots or "length", VOCABULARY)},
         "next-sentence": {"logits": (1, 2)},
@@ -93,7 +98,11 @@ def make_manifest(
         labels=tuple(labels),
         problem_type=problem_type,
         function_to_apply=function_to_apply,
-        embedding=EmbeddingSpec(HIDDEN, "mean", False) if task == "feature-extraction" else None,
+        embedding=(
+            EmbeddingSpec(HIDDEN, ("mean",), False, prompts or {}, default_prompt, include_prompt, None)
+            if task == "feature-extraction"
+            else None
+        ),
         tokenizer=TokenizerSpec(
             vocab_size=VOCABULARY,
             lower_case=True,

@@ -181,6 +181,17 @@ def test_embed_prints_the_vector(capsys, bundle, hash_engine):
     assert len(human) == 32 and human == pytest.approx(result["output"], rel=1e-4)
 
 
+def test_prompt_name_puts_a_prompt_before_the_text(capsys, bundle, hash_engine):
+    folder = str(bundle("feature-extraction", prompts={"query": "who: "}))
+    assert main([folder, "--embed", "sang", "--prompt-name", "query", "--json"]) == 0
+    (prompted,) = json.loads(capsys.readouterr().out)["results"]
+    assert main([folder, "--embed", "who: sang", "--json"]) == 0
+    (by_hand,) = json.loads(capsys.readouterr().out)["results"]
+    assert prompted["output"] == by_hand["output"]
+    assert main([folder, "--embed", "sang", "--prompt-name", "tale"]) == 2
+    assert "no prompt is called 'tale'; known: query" in capsys.readouterr().err
+
+
 def test_threads_and_cache_folder_reach_the_engine(classifier, hash_engine, tmp_path):
     assert main([classifier, "text", "--threads", "2", "--cache-dir", str(tmp_path)]) == 0
     assert hash_engine[0].options == {"engine": None, "threads": 2, "cache_dir": tmp_path}
@@ -208,6 +219,7 @@ def test_a_cut_text_is_one_warning_line_on_stderr(capsys, classifier):
         ["text", "--multi-label"],
         ["text", "--embed"],
         ["text", "--embed", "--top-k", "3"],
+        ["text", "--prompt-name", "query"],
     ],
     ids=" ".join,
 )

@@ -53,12 +53,13 @@ class TorchEngine:
             assert inputs[spec.name].dtype == spec.dtype
         tensors = {name: torch.from_numpy(values).long() for name, values in inputs.items()}
         positions = tensors.pop("mask_positions", None)
+        pooled = tensors.pop("pooling_mask", tensors["attention_mask"])
         with torch.no_grad():
             outputs = dict(self.model(**tensors).items())
         if positions is not None:
             outputs["logits"] = outputs["logits"][:, positions[0]]
         if self.manifest.task == "feature-extraction":
-            keep = tensors["attention_mask"].unsqueeze(-1)
+            keep = pooled.unsqueeze(-1)
             states = outputs["last_hidden_state"]
             outputs["sentence_embedding"] = (states * keep).sum(1) / keep.sum(1)
         return {spec.name: outputs[spec.name].numpy().copy() for spec in self.manifest.outputs}

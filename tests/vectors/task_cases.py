@@ -78,9 +78,13 @@ def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
         model = Model(manifest, tokenization(manifest, tokenizer), engine)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            answer = model(_input(manifest, texts), **options)
+            if "prompt" in options or "prompt_name" in options:
+                answer = model.embed(texts[0], **options)
+            else:
+                answer = model(_input(manifest, texts), **options)
         if task == "feature-extraction":
-            answer = {"shape": answer.shape, "values": answer.ravel().tolist()}
+            array = np.asarray(answer, np.float32)
+            answer = {"shape": array.shape, "values": array.ravel().tolist()}
         described = {key: value for key, value in manifest.to_json().items() if value != usual[key]}
         yield {
             "manifest": described,
@@ -146,3 +150,16 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str |
         yield "next-sentence", {"lengths": (8, 16)}, texts, {}
     for text in _TEXTS[:2]:
         yield "feature-extraction", {"lengths": (8, 16)}, [text, None], {}
+    # Vectors, under prompts: one that is half a word, and one that leaves no room for the text.
+    prompts = {"query": "walk", "long": "the keeper walked to the river and wrote", "none": ""}
+    for include in (True, False):
+        for default in (None, "query"):
+            fields = {
+                "prompts": prompts,
+                "default_prompt": default,
+                "include_prompt": include,
+                "lengths": (8,),
+            }
+            for options in ({"prompt_name": name} for name in (None, *prompts)):
+                yield "feature-extraction", dict(fields), ["able keeper", None], options
+            yield "feature-extraction", dict(fields), ["able keeper", None], {"prompt": "Ada: "}

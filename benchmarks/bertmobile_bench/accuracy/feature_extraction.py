@@ -37,8 +37,10 @@ def score(both: Both, examples: Sequence[Example], measures: tuple[str, ...]) ->
         first, second = task.embed([example.text, example.pair]).astype(np.float64)
         return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second)))
 
+    embedding = both.model.manifest.embedding
+    prompt = embedding.default_text if embedding else ""
     cut = sum(
-        both.cut([(example.text, None, example.place), (example.pair or "", None, example.place)]) > 0
+        both.cut([(prompt + text, None, example.place) for text in (example.text, example.pair or "")]) > 0
         for example in examples
     )
     answers = both.ask(FeatureExtraction, answer, examples)

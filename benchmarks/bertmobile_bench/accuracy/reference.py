@@ -29,7 +29,7 @@ class Source:
     labels: tuple[str, ...]
     weights_sha256: str
     model: Reference
-    _outputs: dict[tuple[Ids, Ids], Outputs] = field(default_factory=dict)
+    _outputs: dict[tuple[Ids, ...], Outputs] = field(default_factory=dict)
     _guesses: dict[tuple[Ids, Ids, int], Guess] = field(default_factory=dict)
 
     @classmethod
@@ -75,9 +75,10 @@ class Source:
         """
         tokens = int(inputs["attention_mask"].sum())
         ids, types = (inputs[name][:, :tokens] for name in ("input_ids", "token_type_ids"))
-        key = (tuple(ids[0].tolist()), tuple(types[0].tolist()))
+        pooled = inputs.get("pooling_mask", inputs["attention_mask"])[:, :tokens]
+        key = tuple(tuple(row[0].tolist()) for row in (ids, types, pooled))
         if key not in self._outputs:
-            outputs = self.model.run(ids, types)
+            outputs = self.model.run(ids, types, pooling_mask=pooled)
             # No measure reads them, and they are too large to be kept for each text.
             outputs.pop("last_hidden_state", None)
             self._outputs[key] = outputs

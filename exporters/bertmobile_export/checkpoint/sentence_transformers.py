@@ -184,14 +184,16 @@ def read_sentence_model(folder: Path) -> SentenceModel | None:
 
 
 def module_folders(folder: Path) -> list[str]:
-    """The folders that ``modules.json`` names, but for the model's own; none without such a file.
+    """The folders that ``modules.json`` names, the encoder's first; without such a file only the model's own.
+
+    Paths are relative to the model's folder, which itself is an empty one.
 
     Raises:
         CheckpointError: the file is not a list of modules, or names a place outside the model's folder.
     """
     if not (folder / MODULES).is_file():
-        return []
-    return [place for _, place in _modules(folder) if place]
+        return [""]
+    return [place for _, place in _modules(folder)]
 
 
 def _modules(folder: Path) -> list[tuple[str, str]]:

@@ -2,20 +2,23 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from bertmobile.errors import CheckpointError, UsageError
 from bertmobile_export.checkpoint.files import SHARDS, WEIGHT_FILES, choose_weights
-
-_CONFIG = ("config.json", "modules.json", "config_sentence_transformers.json", "*_Pooling/config.json")
-_TOKENIZER = (
-    "vocab.txt",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
+from bertmobile_export.checkpoint.sentence_transformers import (
+    ENCODER_CONFIGS,
+    MODEL_CONFIG,
+    MODULES,
+    module_folders,
 )
+
+# Of a folder of sentence-transformers, and of any folder with a model or with a module of that library's.
+_MODEL = (MODULES, MODEL_CONFIG)
+_CONFIG = ("config.json", "tokenizer_config.json", *ENCODER_CONFIGS)
+_TOKENIZER = ("vocab.txt", "tokenizer.json", "special_tokens_map.json", "added_tokens.json")
 
 
 @dataclass(frozen=True)
@@ -63,20 +66,42 @@ def _fetch(model: str, revision: str | None, weights: bool) -> Location:
     from huggingface_hub import get_cached_repo_tree
     from huggingface_hub.errors import CachedRepoTreeNotFoundError
 
-    folder = _download(model, revision, _CONFIG + _TOKENIZER if weights else _CONFIG)
+    read = _CONFIG + _TOKENIZER if weights else _CONFIG
+    folder = _download(model, revision, _MODEL + read)
     # The snapshot folder is named after the commit: from here on a moving branch changes nothing.
     commit = folder.name
+    encoder, *modules = module_folders(folder)
+    inner = [place for place in (encoder, *modules) if place]
+    if inner:
+        _download(model, commit, tuple(f"{place}/{name}" for place in inner for name in read))
     if weights:
         try:
             names = [file.path for file in get_cached_repo_tree(model, revision=commit)]
         except CachedRepoTreeNotFoundError:
             # Offline, with a cache that another client filled: what is there is all there is.
-            names = [path.name for path in folder.iterdir()]
-            if not set(names) & set(WEIGHT_FILES):
+            names = [path.relative_to(folder).as_posix() for path in folder.rglob("*")]
+            if not set(_inside(encoder, names)) & set(WEIGHT_FILES):
                 raise _not_cached(model) from None
-        chosen = choose_weights(names, model)
-        _download(model, commit, (chosen, SHARDS[chosen]) if chosen in SHARDS else (chosen,))
+        wanted = _weight_files(encoder, names, model)
+        for place in modules:
+            if set(_inside(place, names)) & set(WEIGHT_FILES):  # most modules have none
+                wanted += _weight_files(place, names, model)
+        _download(model, commit, wanted)
     return Location(folder, model, commit)
+
+
+def _inside(place: str, names: Iterable[str]) -> list[str]:
+    """The files directly in a folder of the model, by their names in it."""
+    start = f"{place}/" if place else ""
+    inside = (name.removeprefix(start) for name in names if name.startswith(start))
+    return [name for name in inside if "/" not in name]
+
+
+def _weight_files(place: str, names: Iterable[str], model: str) -> tuple[str, ...]:
+    """Patterns of what to fetch of the weights in a folder of the model."""
+    chosen = choose_weights(_inside(place, names), f"{model}/{place}".rstrip("/"))
+    patterns = (chosen, SHARDS[chosen]) if chosen in SHARDS else (chosen,)
+    return tuple(f"{place}/{pattern}" if place else pattern for pattern in patterns)
 
 
 def _switch_telemetry_off() -> None:

@@ -56,8 +56,7 @@ def judge(
         model = opened(engine)
         embedding = model.manifest.embedding
         if embedding is not None:
-            first = [embedding.prompts[embedding.default_prompt]] if embedding.default_prompt else []
-            texts = texts.with_prompts([*first, *embedding.prompts.values()])
+            texts = texts.with_prompts([embedding.default_text, *embedding.prompts.values()])
         also = {name: opened(name) for name in COMPANIONS.get(model.engine[0], ())}
         comparison = compare(
             model, reference, texts, also=also, keep_per_bucket=keep_per_bucket, progress=progress

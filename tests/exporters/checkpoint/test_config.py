@@ -34,23 +34,6 @@ def refuse(folder: Path, **fields: Any) -> str:
     return error_of(CheckpointError, read_config, write(folder, **fields))
 
 
-def write_modules(folder: Path, *kinds: str, pooling: dict[str, Any] | None = None) -> None:
-    modules = [
-        {
-            "idx": index,
-            "name": str(index),
-            "path": f"{index}_{kind}",
-            "type": f"sentence_transformers.models.{kind}",
-        }
-        for index, kind in enumerate(kinds)
-    ]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    if pooling is not None:
-        place = folder / f"{kinds.index('Pooling')}_Pooling"
-        place.mkdir()
-        (place / "config.json").write_text(json.dumps(pooling))
-
-
 def test_reads_what_transformers_writes(tmp_path: Path) -> None:
     source = BertConfig(
         **SIZES,
@@ -77,8 +60,6 @@ def test_reads_what_transformers_writes(tmp_path: Path) -> None:
         labels=("no", "yes", "maybe"),
         problem_type="multi_label_classification",
         architecture="BertForSequenceClassification",
-        pooling="mean",
-        normalize_embedding=False,
     )
 
 
@@ -217,67 +198,6 @@ def test_other_invalid_fields(fields: dict[str, Any], expected: str, tmp_path: P
     message = refuse(tmp_path, **fields)
     assert expected in message
     assert "restore the config.json" in message
-
-
-@pytest.mark.parametrize(
-    ("pooling", "expected"),
-    [
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
-        ({"pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True}, "mean"),
-        ({"pooling_mode_max_tokens": True}, "max"),
-        ({"pooling_mode_mean_tokens": False}, "mean"),
-        ({"pooling_mode": "cls"}, "cls"),
-        ({"pooling_mode": ["max"]}, "max"),
-        ({"pooling_mode": "mean", "pooling_mode_cls_token": True}, "mean"),
-    ],
-)
-def test_pooling_of_sentence_transformers(pooling: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    write_modules(write(tmp_path), "Transformer", "Pooling", pooling=pooling)
-    config = read_config(tmp_path)
-    assert (config.pooling, config.normalize_embedding) == (expected, False)
-
-
-def test_normalisation_of_sentence_transformers(tmp_path: Path) -> None:
-    write_modules(write(tmp_path), "Transformer", "Pooling", "Normalize", pooling={"pooling_mode": "cls"})
-    config = read_config(tmp_path)
-    assert (config.pooling, config.normalize_embedding) == ("cls", True)
-
-
-@pytest.mark.parametrize(
-    ("pooling", "expected"),
-    [
-        ({"pooling_mode_weightedmean_tokens": True}, "weightedmean"),
-        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
-        ({"pooling_mode": "lasttoken"}, "lasttoken"),
-        ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}, "cls + mean"),
-        ({"pooling_mode": ["mean", "max"]}, "mean + max"),
-    ],
-)
-def test_unsupported_pooling(pooling: dict[str, Any], expected: str, tmp_path: Path) -> None:
-    write_modules(write(tmp_path), "Transformer", "Pooling", pooling=pooling)
-    message = error_of(CheckpointError, read_config, tmp_path)
-    assert f"pooling {expected} is not supported, only one of mean, cls and max" in message
-    assert "remove modules.json" in message
-
-
-def test_a_module_after_the_pooling(tmp_path: Path) -> None:
-    write_modules(write(tmp_path), "Transformer", "Pooling", "Dense", pooling={"pooling_mode": "cls"})
-    message = error_of(CheckpointError, read_config, tmp_path)
-    assert "a Dense module is not supported" in message
-    assert "remove modules.json" in message
-
-
-@pytest.mark.parametrize("content", ["{", "{}x", '[{"path": ""}]', "[1]", "3"])
-def test_invalid_modules(content: str, tmp_path: Path) -> None:
-    (write(tmp_path) / "modules.json").write_text(content)
-    message = error_of(CheckpointError, read_config, tmp_path)
-    assert "modules.json is not a list of sentence-transformers modules" in message
-    assert "restore it" in message
-
-
-def test_a_pooling_module_without_its_config(tmp_path: Path) -> None:
-    write_modules(write(tmp_path), "Transformer", "Pooling")
-    assert "config.json is missing" in error_of(CheckpointError, read_config, tmp_path)
 
 
 @pytest.mark.parametrize(

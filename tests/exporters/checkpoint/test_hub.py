@@ -94,8 +94,6 @@ def test_fetches_only_what_is_needed(client: Client) -> None:
         "training_args.bin",
     )
     needed = {
-        "modules.json": b"[]",
-        "1_Pooling/config.json": b"1",
         "special_tokens_map.json": b"2",
         "tokenizer.json": b"3",
     }
@@ -103,7 +101,48 @@ def test_fetches_only_what_is_needed(client: Client) -> None:
     answer = client.locate()
     wanted = {*FILES, *needed}
     assert client.hub.fetched() == wanted
-    assert answer == {"model": MODEL, "revision": commit, "files": sorted({*wanted, "1_Pooling"})}
+    assert answer == {"model": MODEL, "revision": commit, "files": sorted(wanted)}
+
+
+def modules(*places: str) -> bytes:
+    """A ``modules.json`` with a Transformer and what else the folders' names say."""
+    kinds = ["Transformer", *(place.partition("_")[2] for place in places[1:])]
+    entries = [
+        {"path": place, "type": f"sentence_transformers.models.{kind}"}
+        for place, kind in zip(places, kinds, strict=True)
+    ]
+    return json.dumps(entries).encode()
+
+
+def test_fetches_every_module_of_sentence_transformers(client: Client) -> None:
+    needed = {
+        "modules.json": modules("", "1_Pooling", "2_Dense", "3_Normalize"),
+        "config_sentence_transformers.json": b"1",
+        "sentence_bert_config.json": b"2",
+        "1_Pooling/config.json": b"3",
+        "2_Dense/config.json": b"4",
+        "2_Dense/model.safetensors": b"5",
+    }
+    unneeded = dict.fromkeys(("2_Dense/pytorch_model.bin", "onnx/config.json", "onnx/model.onnx"), b"no")
+    client.hub.add(MODEL, {**FILES, **needed, **unneeded})
+    assert "message" not in client.locate()
+    assert client.hub.fetched() == {*FILES, *needed}
+
+
+def test_fetches_an_encoder_from_its_own_folder(client: Client) -> None:
+    inner = {f"0_Transformer/{name}": content for name, content in FILES.items()}
+    inner |= {"0_Transformer/sentence_roberta_config.json": b"1"}
+    outer = {"modules.json": modules("0_Transformer", "1_Pooling"), "1_Pooling/config.json": b"2"}
+    client.hub.add(MODEL, {**inner, **outer, "pytorch_model.bin": b"unneeded"})
+    first = client.locate()
+    assert client.hub.fetched() == {*inner, *outer}
+    shutil.rmtree(next(client.home.glob("hub/*/trees")))
+    assert client.locate(env={"HF_HUB_OFFLINE": "1"}) == first
+
+
+def test_modules_that_lead_out_of_the_model_are_refused(client: Client) -> None:
+    client.hub.add(MODEL, {**FILES, "modules.json": modules("", "../1_Pooling")})
+    assert "names '../1_Pooling', which leaves the folder" in client.error()
 
 
 def test_sends_no_telemetry(client: Client) -> None:
@@ -134,8 +173,8 @@ def test_fetches_every_shard(client: Client) -> None:
 def test_a_dry_run_fetches_the_configuration_alone(client: Client) -> None:
     client.hub.add(MODEL, FILES)
     answer = client.locate(weights=False)
-    assert client.hub.fetched() == {"config.json"}
-    assert answer["files"] == ["config.json"]
+    assert client.hub.fetched() == {"config.json", "tokenizer_config.json"}
+    assert answer["files"] == ["config.json", "tokenizer_config.json"]
 
 
 def test_uses_its_cache_offline(client: Client) -> None:

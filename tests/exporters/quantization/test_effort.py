@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertmobile.errors import UsageError
+from bertmobile_export.checkpoint.sentence_transformers import Pooling, SentenceEmbedding
 from bertmobile_export.network import Network
 from bertmobile_export.quantization import quantize_weights, weights
 from bertmobile_export.quantization.grid import Levels
@@ -133,7 +134,7 @@ def test_what_was_kept_of_another_rounding_is_not_used(change: str, tmp_path: Pa
     elif change == "words":
         words = range(2, PLAN.config.vocab_size)
     else:
-        network.config = replace(network.config, pooling="cls")
+        network.config = replace(network.config, embedding=SentenceEmbedding(Pooling(("cls",))))
     quantize_weights(network, high, samples, words=words, kept=tmp_path)
     shared = 1 if change == "recipe" else 0  # curvature knows no formats
     assert len(list(tmp_path.rglob("*.safetensors"))) == 2 * len(before) - shared

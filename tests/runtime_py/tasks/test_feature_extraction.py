@@ -42,3 +42,46 @@ def test_embed_of_another_task_is_a_usage_error(models):
     model, _ = models("fill-mask", mask_slots=3)
     with pytest.raises(UsageError, match="feature-extraction"):
         model.embed(["text"])
+
+
+PROMPTS = {"query": "who wrote it: ", "none": ""}
+
+
+def mean_of(pipeline, text, skipped=0):
+    return np.mean(pipeline(text)[0][skipped:], axis=0)
+
+
+@pytest.mark.parametrize(
+    ("default", "options", "prompt"),
+    [
+        (None, {}, ""),
+        (None, {"prompt_name": "query"}, PROMPTS["query"]),
+        ("query", {}, PROMPTS["query"]),
+        ("query", {"prompt_name": "none"}, ""),
+        ("query", {"prompt": ""}, ""),
+        ("query", {"prompt": "a: ", "prompt_name": "none"}, "a: "),
+    ],
+)
+def test_embed_puts_a_prompt_before_the_text(models, default, options, prompt):
+    model, pipeline = models("feature-extraction", prompts=PROMPTS, default_prompt=default)
+    (vector,) = model.embed(TEXTS[0], **options)
+    np.testing.assert_allclose(vector, mean_of(pipeline, prompt + TEXTS[0]), atol=1e-4)
+
+
+def test_the_tokens_of_a_prompt_can_be_left_out(models):
+    """[CLS] counts among them, and what the text makes of the prompt's last word does not."""
+    model, pipeline = models("feature-extraction", include_prompt=False)
+    for prompt in ("who: ", "wri"):
+        skipped = len(model.encode(prompt)) - 1
+        (vector,) = model.embed("ting it", prompt=prompt)
+        np.testing.assert_allclose(vector, mean_of(pipeline, f"{prompt}ting it", skipped), atol=1e-4)
+    (whole,) = model.embed("writing it")
+    np.testing.assert_allclose(whole, mean_of(pipeline, "writing it"), atol=1e-4)
+
+
+def test_a_prompt_that_is_not_known_is_refused_with_those_that_are(models):
+    model, _ = models("feature-extraction", prompts=PROMPTS)
+    with pytest.raises(UsageError, match="no prompt is called 'tale'; known: query, none"):
+        model.embed("text", prompt_name="tale")
+    with pytest.raises(UsageError, match="prompt must be a string, not int"):
+        model.embed("text", prompt=3)

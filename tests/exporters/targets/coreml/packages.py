@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from bertmobile.engines.mlprogram import Evaluator, read_package
 from bertmobile_export.checkpoint import load_checkpoint
+from bertmobile_export.checkpoint.sentence_transformers import Normalize, SentenceEmbedding
 from bertmobile_export.network import Network, build_network
 from bertmobile_export.network.equalisation import equalise
 from bertmobile_export.plan import Plan
@@ -21,6 +22,8 @@ from bertmobile_export.targets.coreml import TARGET
 from tests.exporters.configs import make_plan
 
 LENGTHS = (8, 24)
+UNIT_MEAN = SentenceEmbedding(steps=(Normalize(),))
+PROMPT = 3
 MODEL = "Data/com.apple.CoreML/model.mlmodel"
 WEIGHTS = "Data/com.apple.CoreML/weights/weight.bin"
 Inputs = dict[str, NDArray[np.int64]]
@@ -51,6 +54,8 @@ def some_inputs(plan: Plan, length: int, tokens: int, seed: int = 0) -> Inputs:
         "attention_mask": keep,
         "token_type_ids": (np.arange(length) >= tokens // 2) * keep,
     }
+    if plan.pooling_mask:
+        values["pooling_mask"] = keep & (np.arange(length) >= PROMPT)
     if plan.mask_slots:
         values["mask_positions"] = random.integers(0, tokens, plan.mask_slots)
     return {name: row[None].astype(np.int64) for name, row in values.items()}
@@ -102,12 +107,12 @@ def write_package(
     recipe: str | Recipe,
     ios: int = 18,
     lengths: Sequence[int] = LENGTHS,
-    pooling: str = "mean",
+    embedding: SentenceEmbedding = UNIT_MEAN,
     **plan: Any,
 ) -> Package:
     """Export a checkpoint to ``path``; recipes that calibrate do so on random tokens."""
     loaded = load_checkpoint(str(checkpoint), task=task)
-    config = replace(loaded.config, pooling=pooling, normalize_embedding=True)
+    config = replace(loaded.config, embedding=embedding)
     made = coreml_plan(task, recipe, ios, lengths, config=config, **plan)
     TARGET.check(made)
     network = build_network(config, task, loaded.network_state, full_logits=made.full_logits)

@@ -1,12 +1,18 @@
 """Packages answer as the network that they were made from."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from bertmobile_export.activations import ACTIVATIONS
+from bertmobile_export.checkpoint.sentence_transformers import (
+    Normalize,
+    Pooling,
+    PoolingMode,
+    SentenceEmbedding,
+)
 from bertmobile_export.parity.metrics import cosine
 from bertmobile_export.targets.coreml.target import IOS_VERSIONS, STATIC_ACTIVATIONS_IOS
 from tests.checkpoints import MODELS
@@ -91,13 +97,25 @@ def test_full_logits_need_no_positions(package: Write) -> None:
     np.testing.assert_allclose(actual, written.expected(inputs)["logits"], atol=1e-5)
 
 
-@pytest.mark.parametrize("pooling", ["mean", "max", "cls"])
+@pytest.mark.parametrize("include_prompt", [False, True])
+@pytest.mark.parametrize("mode", get_args(PoolingMode))
 @pytest.mark.parametrize("name", ["float32", "float16"])
-def test_text_vectors_are_pooled_in_float32(pooling: str, name: str, package: Write) -> None:
+def test_text_vectors_are_pooled_in_float32(
+    mode: PoolingMode, include_prompt: bool, name: str, package: Write
+) -> None:
     """Sums over tokens and squared lengths leave the range of float16; padding counts in none of them."""
-    written = package("feature-extraction", name, pooling=pooling)
+    embedding = SentenceEmbedding(Pooling((mode, "mean"), include_prompt), (Normalize(),))
+    written = package("feature-extraction", name, embedding=embedding)
     inputs = some_inputs(written.plan, 24, 5)
     actual = written.run(inputs, rounding=True)["sentence_embedding"][0]
     expected = written.expected(inputs)["sentence_embedding"][0]
     assert np.linalg.norm(actual) == pytest.approx(1, abs=1e-6)
     np.testing.assert_allclose(actual, expected, atol=1e-5 if name == "float32" else 2e-3)
+
+
+@pytest.mark.parametrize("ios", [16, 18])  # of one length and of several
+def test_a_row_of_padding_only_pools_to_finite_numbers(ios: int, package: Write) -> None:
+    embedding = SentenceEmbedding(Pooling(get_args(PoolingMode), include_prompt=False), (Normalize(),))
+    written = package("feature-extraction", "float16", ios, embedding=embedding)
+    inputs = {name: np.zeros_like(values) for name, values in some_inputs(written.plan, 24, 5).items()}
+    assert np.isfinite(written.run(inputs)["sentence_embedding"]).all()

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from bertmobile_export.checkpoint import Checkpoint
+from bertmobile_export.checkpoint.sentence_transformers import SentenceEmbedding
 from bertmobile_export.network import Network, build_network
 from bertmobile_export.network.encoder import SCALES
 from bertmobile_export.network.equalisation import QuantizedActivations, equalise
@@ -24,6 +25,8 @@ from bertmobile_export.targets.onnx.write import write, write_ort
 from tests.exporters.configs import make_plan
 
 LONGEST = 24
+PROMPT = 3
+MEAN = SentenceEmbedding()
 Inputs = dict[str, NDArray[np.int64]]
 Arrays = dict[str, NDArray[Any]]
 
@@ -55,6 +58,8 @@ def some_inputs(plan: Plan, tokens: Sequence[int], length: int | None = None, se
         "attention_mask": keep,
         "token_type_ids": random.integers(0, plan.config.type_vocab_size, shape) * keep,
     }
+    if plan.pooling_mask:
+        inputs["pooling_mask"] = keep & (columns >= PROMPT)
     if plan.mask_slots:
         inputs["mask_positions"] = random.integers(0, counts, (len(tokens), plan.mask_slots))
     return {name: values.astype(np.int64) for name, values in inputs.items()}
@@ -140,8 +145,7 @@ def write_model(
     equalised: QuantizedActivations | bool = False,
     scaled: bool = False,
     every_layer: bool = False,
-    pooling: str = "mean",
-    normalize: bool = False,
+    embedding: SentenceEmbedding = MEAN,
     **plan: Any,
 ) -> Written:
     """Write a checkpoint to ``path``; what needs samples gets random tokens.
@@ -153,11 +157,10 @@ def write_model(
         equalised: whether to equalise first, for the activations given or for those of the recipe.
         scaled: see :func:`uneven`.
         every_layer: also the outputs for diagnosis.
-        pooling: of feature-extraction.
-        normalize: make text vectors of length one.
+        embedding: of feature-extraction; its steps have no weights.
         plan: more fields of the plan.
     """
-    config = replace(checkpoint.config, pooling=pooling, normalize_embedding=normalize)
+    config = replace(checkpoint.config, embedding=embedding)
     made = onnx_plan(checkpoint.task, recipe, config=config, **plan)
     TARGET.check(made)
     network = build_network(config, made.task, checkpoint.network_state, full_logits=made.full_logits)

@@ -1,12 +1,18 @@
 """Both forms compute what the network computes: exactly in float32, closely where weights are rounded."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from bertmobile_export.activations import ACTIVATIONS
+from bertmobile_export.checkpoint.sentence_transformers import (
+    Normalize,
+    Pooling,
+    PoolingMode,
+    SentenceEmbedding,
+)
 from bertmobile_export.network.encoder import SCALES
 from bertmobile_export.network.equalisation import QuantizedActivations
 from tests.checkpoints import MODELS
@@ -71,12 +77,24 @@ def test_so_are_those_of_a_decoder_of_its_own(written: Write, recipe: str, porta
 
 
 @pytest.mark.parametrize("portable", FORMS)
-@pytest.mark.parametrize("normalize", [False, True])
-@pytest.mark.parametrize("pooling", ["mean", "cls", "max"])
+@pytest.mark.parametrize("include_prompt", [False, True])
+@pytest.mark.parametrize("mode", get_args(PoolingMode))
 def test_text_vectors_are_pooled_as_the_config_says(
-    written: Write, pooling: str, normalize: bool, portable: bool
+    written: Write, mode: PoolingMode, include_prompt: bool, portable: bool
 ) -> None:
-    check(written("feature-extraction", pooling=pooling, normalize=normalize, portable=portable))
+    pooling = Pooling((mode, "mean"), include_prompt)
+    embedding = SentenceEmbedding(pooling, (Normalize(),), truncate=50)
+    check(written("feature-extraction", embedding=embedding, portable=portable))
+
+
+@pytest.mark.parametrize("recipe", ["float32", "float16"])
+@pytest.mark.parametrize("portable", FORMS)
+def test_a_row_of_padding_only_pools_to_finite_numbers(written: Write, portable: bool, recipe: str) -> None:
+    embedding = SentenceEmbedding(Pooling(get_args(PoolingMode), include_prompt=False), (Normalize(),))
+    file = written("feature-extraction", recipe, embedding=embedding, portable=portable)
+    inputs = some_inputs(file.plan, [LONGEST])
+    found = file.run({name: np.zeros_like(values) for name, values in inputs.items()})
+    assert np.isfinite(found["sentence_embedding"]).all()
 
 
 @pytest.mark.parametrize("portable", FORMS)

@@ -12,6 +12,7 @@ import pytest
 from torch import nn
 
 from bertmobile_export.checkpoint import Checkpoint
+from bertmobile_export.checkpoint.sentence_transformers import Normalize, SentenceEmbedding
 from tests.checkpoints import MODELS
 
 from .models import LONGEST, Written, recipe, some_inputs, write_model
@@ -128,7 +129,13 @@ def test_float16_is_a_matter_of_matrices_for_the_runtime_and_of_everything_for_p
 def test_a_portable_file_has_standard_operators_and_fixed_shapes(
     written: Write, task: str, recipe: str, full_logits: bool
 ) -> None:
-    file = written(task, recipe, portable=True, full_logits=full_logits, pooling="mean", normalize=True)
+    file = written(
+        task,
+        recipe,
+        portable=True,
+        full_logits=full_logits,
+        embedding=SentenceEmbedding(steps=(Normalize(),)),
+    )
     model = file.model
     assert {node.domain for node in model.graph.node} == {""}
     assert [each.domain for each in model.opset_import] == [""]

@@ -17,6 +17,7 @@ from ai_edge_litert import schema_py_generated as schema
 import bertmobile
 from bertmobile.errors import UsageError
 from bertmobile_export.checkpoint.config import ModelConfig
+from bertmobile_export.checkpoint.sentence_transformers import Pooling, SentenceEmbedding
 from bertmobile_export.cli.export import main
 from bertmobile_export.export import Request, Result, export, make_plan
 from bertmobile_export.plan import SINGLE_LENGTH
@@ -38,6 +39,9 @@ SMALLEST_COSINE = 0.99999
 MULTI_LABEL = {"problem_type": "multi_label_classification"}
 
 Answers = Callable[[Path, list[str]], Any]
+
+PROMPTED = SentenceEmbedding(prompts={"query": "query: "}, default_prompt="query")
+PROMPTLESS = SentenceEmbedding(Pooling(include_prompt=False))
 
 
 def written(count: int = 120) -> list[str]:
@@ -332,6 +336,8 @@ def test_another_length_is_named_in_the_bundle() -> None:
         ("bare outputs .torch.nn.Identity", {"recorded_activation": "torch.nn.Identity"}, {}),
         ("line break", {"labels": ("good", "b\nad")}, {}),
         ("label is empty", {"labels": ("good", "")}, {}),
+        ("has a default prompt", {"embedding": PROMPTED}, {"task": "feature-extraction"}),
+        ("leaves prompts out", {"embedding": PROMPTLESS}, {"task": "feature-extraction"}),
     ],
 )
 def test_what_mediapipe_cannot_run_is_a_usage_error(

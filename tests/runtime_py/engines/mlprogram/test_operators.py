@@ -51,7 +51,7 @@ def test_unary_operators(shape: list[int], dtype: Any, seed: int) -> None:
     positive = np.abs(x) + dtype(0.25)
 
     def program(x: Any, positive: Any) -> Any:
-        for name in ("erf", "exp", "relu", "sigmoid", "square", "tanh"):
+        for name in ("erf", "exp", "relu", "sigmoid", "silu", "square", "tanh"):
             getattr(mb, name)(x=x, name=name)
         mb.gelu(x=x, mode="EXACT", name="gelu__exact")
         mb.gelu(x=x, mode="TANH_APPROXIMATION", name="gelu__tanh")
@@ -71,6 +71,7 @@ def test_unary_operators(shape: list[int], dtype: Any, seed: int) -> None:
             "exp": torch.exp(wide),
             "relu": torch.relu(wide),
             "sigmoid": torch.sigmoid(wide),
+            "silu": wide * torch.sigmoid(wide),
             "square": wide**2,
             "tanh": torch.tanh(wide),
             "gelu__exact": gelu(wide),

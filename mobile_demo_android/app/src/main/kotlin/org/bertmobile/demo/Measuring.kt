@@ -97,7 +97,7 @@ fun fullInputs(manifest: Manifest, length: Int): Map<String, IntTensor> {
     return manifest.inputs.associate { spec ->
         val values = when (spec.name) {
             "input_ids" -> IntArray(length) { 1 + random.nextInt(manifest.tokenizer.vocabSize - 1) }
-            "attention_mask" -> IntArray(length) { 1 }
+            "attention_mask", "pooling_mask" -> IntArray(length) { 1 }
             "mask_positions" -> IntArray(manifest.maskSlots ?: 1)
             else -> IntArray(length)
         }

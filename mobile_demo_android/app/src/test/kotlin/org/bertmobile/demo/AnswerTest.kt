@@ -86,7 +86,9 @@ class AnswerTest {
         // The first is of the run at opening.
         val vectors = ArrayDeque(listOf(0f to 0f, 1f to 0f, 1f to 0f, 3f to 4f))
         val embedding = TestBundles.replacing(
-            "\"embedding\": null", "\"embedding\": {\"size\": 2, \"pooling\": \"mean\", \"normalized\": false}",
+            "\"embedding\": null",
+            "\"embedding\": {\"size\": 2, \"pooling\": [\"mean\"], \"normalized\": false, \"prompts\": {}, " +
+                "\"default_prompt\": null, \"include_prompt\": true, \"similarity\": null}",
         )
         val vector = { FloatTensor(intArrayOf(1, 2), vectors.removeFirst().toList().toFloatArray()) }
         val bundle = open("feature-extraction", "sentence_embedding" to vector, embedding)

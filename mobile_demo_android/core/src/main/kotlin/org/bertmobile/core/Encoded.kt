@@ -10,7 +10,7 @@ data class Span(val start: Int, val end: Int, val utf16Start: Int, val utf16End:
  * One run's worth of tokens. [inputs] are the model's, [1, bucket], padded; everything else has one entry for each
  * token without the padding.
  *
- * @property inputs those of `input_ids`, `attention_mask` and `token_type_ids` that the model has.
+ * @property inputs those of `input_ids`, `attention_mask`, `token_type_ids` and `pooling_mask` that the model has.
  * @property ids token ids.
  * @property dropped number of tokens that did not fit the longest bucket.
  */

@@ -78,8 +78,26 @@ enum class FunctionToApply(val spelling: String) { SOFTMAX("softmax"), SIGMOID("
 /** Whether a bundle was compared with its source, and with which result. */
 enum class Verdict(val spelling: String) { PENDING("pending"), PASSED("passed"), FAILED("failed") }
 
-/** The pooled output of feature-extraction. */
-data class EmbeddingSpec(val size: Int, val pooling: String, val normalized: Boolean)
+/**
+ * The vectors of feature-extraction.
+ *
+ * @property size how many numbers a vector has.
+ * @property pooling how it comes from the states of tokens, several ways one behind the other.
+ * @property normalized whether it has length one.
+ * @property prompts what may be put before a text, by name.
+ * @property defaultPrompt the name of the prompt that is put there unasked.
+ * @property includePrompt false where `[CLS]` and the prompt's tokens are left out of the vector.
+ * @property similarity how two vectors are to be compared, where the source says it.
+ */
+data class EmbeddingSpec(
+    val size: Int,
+    val pooling: List<String>,
+    val normalized: Boolean,
+    val prompts: Map<String, String>,
+    val defaultPrompt: String?,
+    val includePrompt: Boolean,
+    val similarity: String?,
+)
 
 /** The checkpoint that a bundle was made from. */
 data class SourceModel(
@@ -196,10 +214,15 @@ private fun tensor(fields: JsonFields): TensorSpec {
     return TensorSpec(fields.string("name"), fields.oneOf("dtype", dtypes), shape.toIntArray()).also { fields.finish() }
 }
 
-private fun embedding(fields: JsonFields): EmbeddingSpec {
-    val pooling = fields.oneOf("pooling", listOf("mean", "cls", "max").associateWith { it })
-    return EmbeddingSpec(fields.int("size", least = 1), pooling, fields.boolean("normalized")).also { fields.finish() }
-}
+private fun embedding(fields: JsonFields): EmbeddingSpec = EmbeddingSpec(
+    size = fields.int("size", least = 1),
+    pooling = fields.strings("pooling"),
+    normalized = fields.boolean("normalized"),
+    prompts = fields.members("prompts") { members, name -> members.string(name) },
+    defaultPrompt = fields.stringOrNull("default_prompt"),
+    includePrompt = fields.boolean("include_prompt"),
+    similarity = fields.stringOrNull("similarity"),
+).also { fields.finish() }
 
 internal fun tokenizer(fields: JsonFields): TokenizerSpec {
     val special = fields.only("special_tokens") { tokens ->

@@ -33,6 +33,7 @@ class SessionEngine(
     private val limits = mapOf(
         "input_ids" to manifest.tokenizer.vocabSize,
         "attention_mask" to 2,
+        "pooling_mask" to 2,
         "token_type_ids" to maxOf(1, manifest.tokenizer.typeVocabSize),
     )
 

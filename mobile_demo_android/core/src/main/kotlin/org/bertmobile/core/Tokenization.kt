@@ -17,18 +17,26 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
      * What does not fit the largest bucket is dropped from the end, of the longer text first; [Encoded.dropped] says
      * how much.
      *
+     * @param prompt what is put before the text.
      * @throws UsageException a text with lone surrogates.
      */
-    fun encode(text: String, pair: String? = null): Encoded {
-        val first = tokenizer.tokenize(text)
+    fun encode(text: String, pair: String? = null, prompt: String = ""): Encoded {
+        val first = tokenizer.tokenize(prompt + text)
         // An empty second text is no second text, as for the reference tokenizer.
         val second = if (pair.isNullOrEmpty()) null else tokenizer.tokenize(pair)
         val room = longest - added(second != null)
         val sizes = first.size to (second?.size ?: 0)
         val dropped = maxOf(0, sizes.first + sizes.second - room)
         val (firstSize, secondSize) = if (dropped > 0) longestFirst(sizes, room) else sizes
-        return encoded(first, firstSize, second, 0 until secondSize, dropped)
+        return encoded(first, firstSize, second, 0 until secondSize, dropped, promptLength(prompt))
     }
+
+    /**
+     * How many tokens of a text are its prompt's, `[CLS]` included, as sentence-transformers counts: those of the
+     * prompt by itself, whatever follows its last word.
+     */
+    private fun promptLength(prompt: String): Int =
+        if (prompt.isEmpty()) 0 else minOf(tokenizer.tokenize(prompt).size + added(false), longest) - 1
 
     /**
      * A question with each part of a context that may be too long for one run.
@@ -86,7 +94,14 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
     /** How many tokens the tokenizer adds: one before, one after each text. */
     private fun added(pair: Boolean): Int = if (pair) 3 else 2
 
-    private fun encoded(first: Tokens, firstSize: Int, second: Tokens?, part: IntRange, dropped: Int): Encoded {
+    private fun encoded(
+        first: Tokens,
+        firstSize: Int,
+        second: Tokens?,
+        part: IntRange,
+        dropped: Int,
+        promptLength: Int = 0,
+    ): Encoded {
         val (begin, secondSize) = part.first to part.count()
         val size = firstSize + secondSize + added(second != null)
         val bucket = manifest.bucket(size)
@@ -104,6 +119,7 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
                 "input_ids" -> ids.copyOf(bucket).also { it.fill(rules.pad.id, size, bucket) }
                 "attention_mask" -> IntArray(bucket).also { it.fill(1, 0, size) }
                 "token_type_ids" -> IntArray(bucket).also { if (segments) it.fill(1, firstSize + 2, size) }
+                "pooling_mask" -> IntArray(bucket).also { if (promptLength < size) it.fill(1, promptLength, size) }
                 else -> continue // mask_positions, which a task adds
             }
             rows[name] = IntTensor(intArrayOf(1, bucket), row)

@@ -18,9 +18,7 @@ fun answer(context: Context, case: Case): Any {
         TaskName.TOKEN_CLASSIFICATION -> tokenClassification(context, text!!, options)
         TaskName.QUESTION_ANSWERING -> questionAnswering(context, text!!, pair!!, options)
         TaskName.NEXT_SENTENCE -> NextSentence(context).answer(text!!, pair!!).document()
-        TaskName.FEATURE_EXTRACTION -> FeatureExtraction(context).states(text!!).let {
-            mapOf("shape" to it.shape.toList(), "values" to it.values.toList())
-        }
+        TaskName.FEATURE_EXTRACTION -> featureExtraction(FeatureExtraction(context), text!!, options)
     }
 }
 
@@ -41,6 +39,16 @@ fun assertSame(expected: Any?, actual: Any?, close: Double, where: String = "ans
         }
         else -> assertEquals(expected, actual, where)
     }
+}
+
+private fun featureExtraction(task: FeatureExtraction, text: String, options: Case): Any {
+    val (shape, values) = if (options.has("prompt") || options.has("prompt_name")) {
+        val vector = task.embed(text, options["prompt_name"] as String?, options["prompt"] as String?)
+        intArrayOf(1, vector.size) to vector
+    } else {
+        task.states(text).let { it.shape to it.values }
+    }
+    return mapOf("shape" to shape.toList(), "values" to values.toList())
 }
 
 private fun fillMask(context: Context, text: String, options: Case): Any {

@@ -50,6 +50,18 @@ class UsageTest {
     }
 
     @Test
+    fun `a prompt that the bundle does not have is refused`() =
+        refused<UsageException>("no prompt is called tale; known: query, passage") {
+            val embedding = mapOf(
+                "size" to 4L, "pooling" to listOf("mean"), "normalized" to false, "default_prompt" to null,
+                "prompts" to mapOf("query" to "query: ", "passage" to ""), "include_prompt" to true,
+                "similarity" to "cosine",
+            )
+            FeatureExtraction(context("feature-extraction", embedding = embedding))
+                .embed("the keeper", promptName = "tale")
+        }
+
+    @Test
     fun `a bundle for another task is refused`() = refused<BundleException>("is a bundle for fill-mask; export") {
         NextSentence(context("fill-mask"))
     }
@@ -62,8 +74,8 @@ class UsageTest {
         NextSentence(context("next-sentence", engine)).answer("the", "keeper")
     }
 
-    private fun context(task: String, engine: Engine = Never): Context {
-        val manifest = Vectors.manifest(mapOf("task" to task))
+    private fun context(task: String, engine: Engine = Never, embedding: Any? = null): Context {
+        val manifest = Vectors.manifest(mapOf("task" to task, "embedding" to embedding))
         val vocabulary = Vectors.vocabulary("small-vocab.txt", manifest.tokenizer)
         return Context(manifest, Tokenization(manifest, vocabulary), engine)
     }
