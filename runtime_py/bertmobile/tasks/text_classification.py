@@ -16,6 +16,16 @@ _FUNCTIONS: Mapping[str, Callable[[Floats], Floats]] = {
 }
 
 
+class BestLabel(list[dict[str, Any]]):
+    """What a string is answered with: the pipeline's list of one dictionary, whose keys it has too.
+
+    ``model(text)["score"]`` is ``model(text)[0]["score"]``, as a pair's answer is read.
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(0)[key] if isinstance(key, str) else super().__getitem__(key)
+
+
 class TextClassification(Task):
     """``logits`` are [1, labels]."""
 
@@ -46,7 +56,7 @@ class TextClassification(Task):
             return self._zero_shot(inputs, **merged)
         answer = super().__call__(inputs, **options)
         # The pipeline's own oddity: a string, and nothing else, is answered with a list of one.
-        return [answer] if isinstance(inputs, str) and "top_k" not in options else answer
+        return BestLabel([answer]) if isinstance(inputs, str) and "top_k" not in options else answer
 
     def answer(
         self,

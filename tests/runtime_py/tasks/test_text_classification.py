@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from bertmobile.errors import UsageError
@@ -29,6 +31,15 @@ def test_the_best_label_of_texts_equals_the_pipeline(models, kind):
     for text in TEXTS:
         options = {"truncation": True, "max_length": 64}
         assert model(text, **options) == rounded(pipeline(text, **options))
+
+
+def test_the_one_label_of_a_text_is_read_with_and_without_unpacking(models):
+    model, _ = models("text-classification", labels=LABELS)
+    answer = model("It rained.")
+    assert isinstance(answer, list) and json.loads(json.dumps(answer)) == [*answer]
+    assert {key: answer[key] for key in ("label", "score")} == answer[0] == answer[-1]
+    with pytest.raises(IndexError):
+        answer[1]
 
 
 @pytest.mark.parametrize("top_k", [None, 1, 2, 9])
