@@ -26,8 +26,6 @@ def make_config(**overrides: Any) -> ModelConfig:
         "problem_type": None,
         "recorded_activation": None,
         "architecture": None,
-        "pooling": "mean",
-        "normalize_embedding": False,
     }
     return ModelConfig(**{**fields, **overrides})
 
