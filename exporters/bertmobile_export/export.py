@@ -2,41 +2,38 @@
 
 import contextlib
 import shutil
-import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bertmobile.errors import BertMobileError, ParityError, UsageError
-from bertmobile.manifest import Verdict
-from bertmobile_export.budget.fit import check_limit, fit_loss, limit, narrowed
+from bertmobile_export.budget.bounds import bound_of, kept_cosine
+from bertmobile_export.budget.fit import check_limit, limit, narrowed
 from bertmobile_export.checkpoint.config import ModelConfig, read_config, resolve_task
 from bertmobile_export.checkpoint.source import locate
+from bertmobile_export.draft import Draft, ParityTexts, verify_draft, write_draft
 from bertmobile_export.memory import release_memory
-from bertmobile_export.model_file import Progress, calibrates, survey_formats, write_model
+from bertmobile_export.model_file import Progress, calibrates, write_model
 from bertmobile_export.plan import NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import Recipe
 from bertmobile_export.sizes import matrices, with_whole_blocks
+from bertmobile_export.smallest import write_smallest
 from bertmobile_export.targets import Target, get_target
 
 if TYPE_CHECKING:
-    from bertmobile.manifest import Manifest
     from bertmobile_export.android import Assets, Placed
     from bertmobile_export.budget.survey import Survey
     from bertmobile_export.checkpoint import Checkpoint
+    from bertmobile_export.draft import Compared
     from bertmobile_export.parity.agreement import Agreement
-    from bertmobile_export.parity.compare import Comparison
     from bertmobile_export.parity.reference import Reference
-    from bertmobile_export.parity.report import Report
     from bertmobile_export.texts import Corpus, TextSet
 
 # Options of a request that only some targets take.
 OPTIONS = ("mediapipe", "portable", "ort", "ios", "android")
-# Files that are tried for a wanted cosine, and what of the allowed loss the next one uses.
-ATTEMPTS = 6
-CAUTION = 0.95
 
 
 @dataclass(frozen=True)
@@ -55,6 +52,7 @@ class Request:
     ort: bool = False
     ios: int | None = None
     calibration: Path | None = None
+    texts: Path | None = None
     output: Path = Path("artifacts")
     android: Path | None = None
     overwrite: bool = False
@@ -112,6 +110,12 @@ def make_plan(request: Request, model: str, config: ModelConfig) -> tuple[Plan, 
         )
     if target.whole_blocks and plan.recipe.budget is None:
         plan = with_whole_blocks(plan)
+    budget = plan.recipe.budget
+    if budget is not None and budget.max_flips is not None and not plan.decides:
+        raise UsageError(
+            f"{plan.model} answers {plan.task} with numbers or with words of its whole vocabulary, not with "
+            "labels that could change; give --min-parity in the stead of --max-flips"
+        )
     target.check(narrowed(plan, target))
     check_limit(plan, target)
     return plan, target
@@ -121,10 +125,10 @@ def plan_export(request: Request) -> tuple[Plan, int]:
     """A dry run: the plan and the predicted bytes of its model file. Fetches only the config."""
     location = locate(request.model, revision=request.revision, weights=False)
     plan, target = make_plan(request, location.model, read_config(location.folder))
-    if plan.recipe.budget is not None and plan.recipe.budget.min_cosine:
+    if bound := bound_of(plan.recipe):
         raise UsageError(
-            "the size of the smallest file that keeps a cosine is not known before it is made; "
-            "leave --dry-run or --min-parity out"
+            f"the size of the smallest file that keeps {bound} is not known before it is made; "
+            f"leave --dry-run or {bound.option} out"
         )
     return plan, limit(plan) or target.predict_bytes(plan)
 
@@ -175,48 +179,61 @@ def export_all(
         checkpoint = replace(checkpoint, trained=False)
     source_bytes = _parameter_bytes(checkpoint.network_state)
     with contextlib.ExitStack() as stack:
-        drafts = []
-        for each, path in zip(requests, paths, strict=True):
-            folder = stack.enter_context(bundles.staging(path))
-            progress(f"Converting to {each.target}", 0, 1)
-            drafts.append(_convert(each, checkpoint, folder, bundles.unfinished(path), progress))
         folder, config, task = checkpoint.location.folder, checkpoint.config, checkpoint.task
+
+        @cache
+        def reference() -> "Reference":
+            progress("Loading the reference", 0, 1)
+            return load_reference(folder, config, task)
+
+        made = []
+        for each, path in zip(requests, paths, strict=True):
+            staged = stack.enter_context(bundles.staging(path))
+            progress(f"Converting to {each.target}", 0, 1)
+            made.append(_make(each, checkpoint, reference, staged, bundles.unfinished(path), progress))
         del checkpoint
         release_memory()
-        progress("Loading the reference", 0, 1)
-        reference = load_reference(folder, config, task)
-        results = []
-        for draft, path in zip(drafts, paths, strict=True):
-            started = time.perf_counter()
-            report = _verify(draft, reference, progress)
-            results.append(
-                Result(
-                    bundle=path if report.passed else path.with_name(path.name + bundles.FAILED_SUFFIX),
-                    plan=draft.plan,
-                    bytes=draft.manifest.model_bytes,
-                    source_bytes=source_bytes,
-                    seconds=draft.seconds + time.perf_counter() - started,
-                    parity=report.document,
-                    failures=report.failures,
-                    survey=draft.survey,
-                )
-            )
-        agreed = _agree(drafts, progress) if len(drafts) > 1 else None
-        for draft, result in zip(drafts, results, strict=True):
-            bundles.install(draft.folder, result.bundle)
+        results = [
+            _judged(each, path, reference(), source_bytes, progress)
+            for each, path in zip(made, paths, strict=True)
+        ]
+        agreed = _agree(made, progress) if len(made) > 1 else None
+        for finished, result in zip(made, results, strict=True):
+            bundles.install(finished.draft.folder, result.bundle)
         if request.recipe.effort == "high":
             for path in paths:
                 shutil.rmtree(bundles.unfinished(path), ignore_errors=True)
-    return [_placed(*each) for each in zip(results, drafts, places, strict=True)], agreed
+    return [_placed(*each) for each in zip(results, made, places, strict=True)], agreed
 
 
-def _placed(result: Result, draft: "_Draft", place: "tuple[Assets, Path] | None") -> Result:
+def _judged(
+    made: "_Made", path: Path, reference: "Reference", source_bytes: int, progress: Progress
+) -> Result:
+    """The verdict on a bundle that is to be at ``path``."""
+    from bertmobile_export import bundle as bundles
+
+    started = time.perf_counter()
+    draft, survey = made.draft, made.survey
+    report = verify_draft(draft, reference, made.texts, progress, made.compared)
+    return Result(
+        bundle=path if report.passed else path.with_name(path.name + bundles.FAILED_SUFFIX),
+        plan=draft.plan,
+        bytes=draft.manifest.model_bytes,
+        source_bytes=source_bytes,
+        seconds=made.seconds + time.perf_counter() - started,
+        parity=report.document,
+        failures=report.failures,
+        survey=survey and survey.measured(draft.plan.recipe, kept_cosine(report.document)),
+    )
+
+
+def _placed(result: Result, made: "_Made", place: "tuple[Assets, Path] | None") -> Result:
     """The result with its copy in an Android project, if it passed and there is one to be made."""
     if place is None or result.failures:
         return result
     assets, path = place
     try:
-        return replace(result, placed=assets.place(result.bundle, draft.manifest, path))
+        return replace(result, placed=assets.place(result.bundle, made.draft.manifest, path))
     except OSError as failure:
         raise BertMobileError(
             f"{result.bundle} is finished, but cannot be copied to {path}: {failure.strerror}; "
@@ -235,28 +252,35 @@ def _place(request: Request, plan: Plan) -> "tuple[Assets, Path] | None":
 
 
 @dataclass(frozen=True)
-class _Draft:
-    """A bundle in its temporary folder, whose parity is not known yet."""
+class _Made:
+    """A bundle in its temporary folder, and what its verdict needs.
 
-    folder: Path
-    plan: Plan
-    manifest: "Manifest"
-    texts: "TextSet"
-    """What its parity is measured on."""
-    inspected: Mapping[str, Any]
-    """What the report says beside its answers."""
+    Attributes:
+        draft: the bundle.
+        texts: what it is compared on.
+        seconds: that it took.
+        survey: of a recipe with a budget.
+        compared: with its source, where that was part of making it.
+    """
+
+    draft: Draft
+    texts: ParityTexts
     seconds: float
     survey: "Survey | None"
-    """Of a recipe with a budget."""
+    compared: "Compared | None" = None
 
 
-def _convert(
-    request: Request, checkpoint: "Checkpoint", folder: Path, kept: Path, progress: Progress
-) -> _Draft:
+def _make(
+    request: Request,
+    checkpoint: "Checkpoint",
+    reference: "Callable[[], Reference]",
+    folder: Path,
+    kept: Path,
+    progress: Progress,
+) -> _Made:
     from tokenizers import Tokenizer
 
-    from bertmobile_export import bundle as bundles
-    from bertmobile_export.texts import builtin_texts, texts_from_file
+    from bertmobile_export.texts import builtin_texts, parity_total, texts_from_file
 
     started = time.perf_counter()
     plan, target = make_plan(request, checkpoint.location.model, checkpoint.config)
@@ -264,69 +288,30 @@ def _convert(
     tokenizer = Tokenizer.from_buffer(checkpoint.tokenizer.tokenizer_json)
     mask = checkpoint.tokenizer.spec.special_tokens["mask"].token
 
-    def texts(corpus: "Corpus") -> "TextSet":
+    def texts(corpus: "Corpus", file: Path | None) -> "TextSet":
+        if file:
+            return texts_from_file(file, plan.task, mask_token=mask, mask_slots=plan.mask_slots)
         return builtin_texts(
-            corpus, plan.task, tokenizer, plan.lengths, mask_token=mask, mask_slots=plan.mask_slots
+            corpus,
+            plan.task,
+            tokenizer,
+            plan.lengths,
+            mask_token=mask,
+            mask_slots=plan.mask_slots,
+            total=parity_total(plan.recipe) if corpus == "parity" else None,
         )
 
-    calibration = None
-    if calibrates(plan, target):
-        calibration = (
-            texts_from_file(request.calibration, plan.task, mask_token=mask, mask_slots=plan.mask_slots)
-            if request.calibration
-            else texts("calibration")
-        )
-    budget = plan.recipe.budget
-
-    def finished(chosen: Plan, found: "Survey | None") -> _Draft:
-        manifest = bundles.draft_manifest(chosen, checkpoint, target)
-        bundles.write_source_files(folder, checkpoint, manifest)
-        manifest = bundles.write_manifest(folder, manifest)
-        inspected = target.inspect(chosen, folder / manifest.model_file)
-        seconds = time.perf_counter() - started
-        return _Draft(folder, chosen, manifest, texts("parity"), inspected, seconds, found)
-
-    if budget is None or budget.min_cosine is None:
-        return finished(*write_model(plan, target, checkpoint, calibration, folder, kept, progress))
-    return _smallest(plan, target, checkpoint, calibration, folder, kept, progress, finished)
-
-
-def _smallest(
-    plan: Plan,
-    target: Target,
-    checkpoint: "Checkpoint",
-    calibration: "TextSet | None",
-    folder: Path,
-    kept: Path,
-    progress: Progress,
-    finished: "Callable[[Plan, Survey], _Draft]",
-) -> _Draft:
-    """The bundle of the smallest file that keeps the cosine that its recipe's budget wants.
-
-    What formats lose together, and what quantized activations add, is known only of a written file: when one
-    falls short, the next is allowed to lose as much less as this one lost too much.
-    """
-    from bertmobile_export import bundle as bundles
-    from bertmobile_export.parity.reference import load_reference
-
-    assert plan.recipe.budget is not None and plan.recipe.budget.min_cosine is not None
-    wanted = 1 - plan.recipe.budget.min_cosine
-    reference = load_reference(checkpoint.location.folder, checkpoint.config, checkpoint.task)
-    found = survey_formats(plan, target, checkpoint, calibration, progress)
-    allowed = 2 * wanted
-    for _ in range(ATTEMPTS):
-        chosen = fit_loss(plan, found, allowed)
-        write_model(chosen, target, checkpoint, calibration, folder, kept, progress)
-        draft = finished(chosen, found)
-        lost = 1 - (_judge(draft, reference, progress)[0].worst("cosine_mean") or 0.0)
-        if lost <= wanted:
-            return draft
-        bundles.remove(folder / target.model_file(chosen))
-        allowed *= wanted / lost * CAUTION
-    raise UsageError(
-        f"no formats were found in {ATTEMPTS} attempts that keep a mean cosine of {1 - wanted:g} of "
-        f"{plan.model} for {target.name}; give a smaller --min-parity, or --int8"
+    calibration = texts("calibration", request.calibration) if calibrates(plan, target) else None
+    stored = texts("parity", None)
+    parity = ParityTexts(texts("parity", request.texts) if request.texts else stored, stored)
+    if bound_of(plan.recipe) is None:
+        plan, survey = write_model(plan, target, checkpoint, calibration, folder, kept, progress)
+        draft = write_draft(folder, plan, target, checkpoint)
+        return _Made(draft, parity, time.perf_counter() - started, survey)
+    found = write_smallest(
+        plan, target, checkpoint, calibration, parity.compared, reference(), folder, kept, progress
     )
+    return _Made(found.draft, parity, time.perf_counter() - started, found.survey, found.compared)
 
 
 def _parameter_bytes(state: Any) -> int:
@@ -334,46 +319,14 @@ def _parameter_bytes(state: Any) -> int:
     return sum({t.data_ptr(): t.numel() * t.element_size() for t in state.values()}.values())
 
 
-def _judge(draft: _Draft, reference: "Reference", progress: Progress) -> "tuple[Report, Comparison]":
-    """Compare a bundle with its source."""
-    from bertmobile_export.parity.golden import CASES
-    from bertmobile_export.parity.judge import judge
-
-    # The cache spares the engine a packed copy of the weights for each bucket.
-    with tempfile.TemporaryDirectory() as cache:
-        return judge(
-            draft.folder,
-            reference,
-            draft.texts,
-            draft.plan.recipe,
-            cache_dir=Path(cache),
-            keep_per_bucket=-(-CASES // len(draft.plan.lengths)),
-            inspected=draft.inspected,
-            progress=lambda done, total: progress(f"Checking {draft.plan.target}", done, total),
-        )
-
-
-def _verify(draft: _Draft, reference: "Reference", progress: Progress) -> "Report":
-    """Compare a bundle with its source, write both reports into it, and its verdict into the manifest."""
-    from bertmobile_export import bundle as bundles
-    from bertmobile_export.parity.golden import golden_document
-
-    report, comparison = _judge(draft, reference, progress)
-    bundles.write_json(draft.folder / "parity.json", report.document)
-    bundles.write_json(draft.folder / "golden.json", golden_document(comparison.kept, report))
-    verdict: Verdict = "passed" if report.passed else "failed"
-    bundles.write_manifest(draft.folder, replace(draft.manifest, verdict=verdict))
-    return report
-
-
-def _agree(drafts: Sequence[_Draft], progress: Progress) -> "Agreement":
+def _agree(made: Sequence[_Made], progress: Progress) -> "Agreement":
     """Compare bundles with each other, on texts that none of them cuts."""
     from bertmobile_export.parity.agreement import agreement
 
-    shortest = min(drafts, key=lambda draft: draft.plan.lengths[-1])
+    shortest = min(made, key=lambda each: each.draft.plan.lengths[-1])
     return agreement(
-        {draft.plan.target: draft.folder for draft in drafts},
-        shortest.texts,
+        {each.draft.plan.target: each.draft.folder for each in made},
+        shortest.texts.compared,
         lambda done, total: progress("Comparing the targets", done, total),
     )
 

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from bertmobile.errors import UsageError
-from bertmobile.manifest import TensorSpec
+from bertmobile.manifest import Manifest, TensorSpec
 from bertmobile_export.checkpoint.config import ModelConfig
-from bertmobile_export.checkpoint.scores import FunctionToApply
-from bertmobile_export.recipes import Recipe
+from bertmobile_export.checkpoint.scores import FunctionToApply, gives_values
+from bertmobile_export.recipes import Recipe, parse_recipe
 
 DEFAULT_LENGTHS = (32, 64, 128, 256)
 # For files that hold one length only.
@@ -22,6 +23,8 @@ NEWEST_IOS = 18
 ENUMERATED_LENGTHS_IOS = 18
 # What a classifier for MediaPipe answers with beside its logits.
 PROBABILITIES = "probabilities"
+# Options without a value: how bundle names and manifests spell them, and the fields of a plan.
+FLAGS = {"full-logits": "full_logits", "mediapipe": "mediapipe", "ort": "ort", "portable": "portable"}
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,39 @@ class Plan:
     ort: bool = False
     ios: int | None = None
     """The lowest version of iOS that shall run a Core ML package; None for other targets."""
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=(), compare=False)
     """What the user should know of, such as a format that had to give way to another."""
+
+    @classmethod
+    def from_manifest(cls, manifest: Manifest, config: ModelConfig) -> "Plan":
+        """What a bundle was made by.
+
+        Args:
+            manifest: the bundle's.
+            config: of the checkpoint that it was made from.
+
+        Raises:
+            UsageError: its recipe or an option of it is unknown here.
+        """
+        options = dict(manifest.options)
+        ios = int(options.pop("ios", NEWEST_IOS)) if manifest.target == "coreml" else None
+        options.pop("seq", None)  # the manifest's lengths say it
+        if unknown := options.keys() - FLAGS.keys():
+            raise UsageError(
+                f"{manifest.name} was made with {', '.join(sorted(unknown))}, which this bertmobile does not "
+                "know; install the one that wrote it"
+            )
+        flags: dict[str, Any] = {FLAGS[name]: bool(value) for name, value in options.items()}
+        return cls(
+            model=manifest.source.model,
+            config=config,
+            task=manifest.task,
+            recipe=parse_recipe(manifest.recipe, source="the manifest's recipe"),
+            target=manifest.target,
+            lengths=manifest.lengths,
+            ios=ios,
+            **flags,
+        )
 
     @property
     def dynamic(self) -> bool:
@@ -69,12 +103,9 @@ class Plan:
     @property
     def options(self) -> dict[str, str | bool | int]:
         """Options that are not the default, as the manifest records them."""
-        options: dict[str, str | bool | int] = {}
-        if self.full_logits:
-            options["full-logits"] = True
-        for name in ("mediapipe", "portable", "ort"):
-            if getattr(self, name):
-                options[name] = True
+        options: dict[str, str | bool | int] = {
+            name: True for name, flag in FLAGS.items() if getattr(self, flag)
+        }
         if self.ios not in (None, NEWEST_IOS):
             options["ios"] = self.ios or NEWEST_IOS
         if self.lengths != default_lengths(self.config, single=self.single_length):
@@ -97,6 +128,14 @@ class Plan:
             CheckpointError: the checkpoint records an activation that a bundle cannot apply.
         """
         return self.config.function_to_apply if self.task == "text-classification" else None
+
+    @property
+    def decides(self) -> bool:
+        """Whether answers are labels or spans, chosen from a few, so that a share of them can change."""
+        config = self.config
+        if self.task == "text-classification":
+            return not gives_values(config.function_to_apply, self.problem_type, config.num_labels)
+        return self.task in ("next-sentence", "token-classification", "question-answering")
 
     @property
     def bundle_name(self) -> str:

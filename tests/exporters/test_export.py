@@ -530,6 +530,22 @@ def test_calibration_texts_for_a_recipe_that_calibrates_nothing_are_refused(
     assert not (tmp_path / "out").exists()
 
 
+def test_texts_of_the_user_decide_the_verdict_and_none_of_them_is_stored(
+    exports: Exports, tmp_path: Path
+) -> None:
+    file = tmp_path / "private.txt"
+    file.write_text("my secret word is zanzibar\nnobody shall read this: quicksilver\n", encoding="utf-8")
+    source, recipe = str(exports.checkpoint("feature-extraction")), read_recipe("int8")
+    with one_thread_each():
+        result = export(Request(source, "onnx", recipe, texts=file, output=tmp_path / "out"))
+    assert result.parity["texts"]["source"] == "file" and result.parity["texts"]["count"] == 2
+    golden = json.loads((result.bundle / "golden.json").read_text("utf-8"))
+    assert len(golden["cases"]) >= 8
+    for name, content in contents(result.bundle).items():
+        for word in (b"zanzibar", b"quicksilver", b"private.txt"):
+            assert word not in content.lower(), name
+
+
 def test_calibration_reads_the_users_file_and_stores_none_of_it(
     exports: Exports, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -540,9 +556,9 @@ def test_calibration_reads_the_users_file_and_stores_none_of_it(
     prepare = model_file.prepare
 
     def spy(*arguments: Any) -> Any:
-        network, samples = prepare(*arguments)
-        seen.extend(samples)
-        return network, samples
+        prepared = prepare(*arguments)
+        seen.extend(prepared.samples)
+        return prepared
 
     monkeypatch.setattr(model_file, "prepare", spy)
     with one_thread_each():

@@ -1,5 +1,6 @@
 """What an export will make is known, checked and uniquely named before a weight is read."""
 
+from dataclasses import fields, replace
 from itertools import product
 from typing import Any
 
@@ -8,10 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertmobile.errors import UsageError
+from bertmobile.manifest import read_manifest
 from bertmobile_export.checkpoint.config import TASKS
-from bertmobile_export.plan import MASK_SLOTS, NEWEST_IOS, check_lengths, default_lengths
+from bertmobile_export.plan import FLAGS, MASK_SLOTS, NEWEST_IOS, Plan, check_lengths, default_lengths
 from bertmobile_export.recipes import recipe_names
 from tests.exporters.configs import make_config, make_plan
+from tests.exports import Exports
 from tests.messages import error_of
 
 
@@ -150,3 +153,31 @@ def test_a_length_beyond_the_positions_is_refused_with_the_limit() -> None:
 def test_a_length_too_short_for_a_text_is_refused_with_the_limit() -> None:
     message = error_of(UsageError, check_lengths, [3, 32], make_config())
     assert "--seq-len 3" in message and "at least 4" in message
+
+
+def test_every_option_of_a_manifest_is_one_of_the_plan(exports: Exports) -> None:
+    """Whatever the options, and whether or not their combination can be made."""
+    bundle = exports("text-classification", target="onnx").bundle
+    manifest, config = read_manifest(bundle), make_config()
+    lengths = [(32, 64, 128, 256), (128,), (16, 48)]
+    flags = [dict(zip(FLAGS.values(), values, strict=True)) for values in product((False, True), repeat=4)]
+    versions = {"tflite": [None], "onnx": [None], "coreml": [16, 17, NEWEST_IOS]}
+    for target, flagged, buckets in product(versions, flags, lengths):
+        for ios in versions[target]:
+            plan = make_plan(
+                "text-classification", "int8", target=target, lengths=buckets, ios=ios,
+                model=manifest.source.model, config=config, **flagged,
+            )  # fmt: skip
+            told = replace(
+                manifest, target=target, options=plan.options, lengths=buckets, recipe=plan.recipe.document
+            )
+            assert Plan.from_manifest(told, config) == plan
+    assert {field.name for field in fields(Plan)} - {"ios", "notes", *FLAGS.values()} == {
+        "model", "config", "task", "recipe", "target", "lengths",
+    }  # fmt: skip
+
+
+def test_an_option_of_another_version_is_refused_by_name(exports: Exports) -> None:
+    manifest = read_manifest(exports("text-classification", target="onnx").bundle)
+    told = replace(manifest, options={"folded": True})
+    assert "folded" in error_of(UsageError, Plan.from_manifest, told, make_config())

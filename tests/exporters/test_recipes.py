@@ -7,7 +7,14 @@ from typing import Any
 import pytest
 
 from bertmobile.errors import UsageError
-from bertmobile_export.recipes import WeightFormat, parse_recipe, read_recipe, recipe_names
+from bertmobile_export.recipes import (
+    Budget,
+    WeightFormat,
+    flipping,
+    parse_recipe,
+    read_recipe,
+    recipe_names,
+)
 from tests.messages import error_of
 
 GROUPS = ("embeddings", "encoder", "head")
@@ -119,3 +126,24 @@ def test_a_recipe_is_judged_as_the_built_in_one_it_is_nearest_to(
     recipe = parse_recipe(document(weights=weights(**bits), activations=activations), source="own")
     assert recipe.precision == precision
     assert recipe.needs_ranges == (activations == "static")
+
+
+def test_a_share_of_labels_is_a_budget_a_threshold_and_a_part_of_the_name() -> None:
+    recipe = flipping(read_recipe("mixed"), 0.005)
+    assert recipe.name == "mixed-flips0_5pct"
+    assert recipe.budget == Budget(max_flips=0.005) and recipe.budget.searched
+    assert recipe.parity == {"flip_share": 0.005}
+    assert parse_recipe(recipe.document, source="again") == recipe
+
+
+@pytest.mark.parametrize("budget", [{"max_flips": 0.01}, {"min_cosine": 0.99}])
+def test_a_file_with_a_bound_is_judged_by_it_without_saying_it_twice(budget: dict[str, float]) -> None:
+    recipe = parse_recipe(document(budget=budget), source="own")
+    assert list(recipe.parity.values()) == list(budget.values())
+    stricter = parse_recipe(document(budget={"min_cosine": 0.99}, parity={"cosine_min": 0.9}), source="own")
+    assert stricter.parity == {"cosine_mean": 0.99, "cosine_min": 0.9}
+
+
+@pytest.mark.parametrize("budget", [{}, {"max_flips": 1}, {"max_flips": 0.01, "min_cosine": 0.9}])
+def test_a_budget_is_one_bound_that_can_be_kept(budget: dict[str, float]) -> None:
+    assert "budget" in error_of(UsageError, parse_recipe, document(budget=budget), source="own")

@@ -10,6 +10,7 @@ from bertmobile_export.sizes import matrices, parameter_bytes
 from bertmobile_export.targets import Target
 
 if TYPE_CHECKING:
+    from bertmobile_export.budget.solve import Assignment
     from bertmobile_export.budget.survey import Survey
 
 # Predictions are this near to the bytes of a written file, or nearer.
@@ -19,7 +20,7 @@ PREDICTED_WITHIN = 0.003
 def limit(plan: Plan) -> int | None:
     """The bytes that the model file may have; None where the recipe sets no limit."""
     budget = plan.recipe.budget
-    if budget is None or budget.min_cosine:
+    if budget is None or budget.searched:
         return None
     return budget.max_bytes or int((budget.share or 1) * parameter_bytes(plan))
 
@@ -63,33 +64,25 @@ def fit(plan: Plan, survey: "Survey", reserve: float) -> Plan:
         survey: what each costs and loses.
         reserve: the share of the limit to leave free.
     """
-    from bertmobile_export.budget.solve import Frontier
-
     extra = round((limit(plan) or 0) * (1 - reserve)) - survey.least
-    chosen = Frontier(survey.choices).within(max(extra, 0))
-    recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
-    return replace(plan, recipe=recipe)
+    return _with(plan, survey.frontier.within(max(extra, 0)))
 
 
 def fit_loss(plan: Plan, survey: "Survey", most: float) -> Plan:
-    """The plan with the formats of the smallest file that is expected to lose no more than ``most``.
+    """The plan with the formats of the smallest file whose weights should lose no more than ``most``.
 
-    Raises:
-        UsageError: every file loses more.
+    Where every file loses more, those that lose least.
     """
-    from bertmobile_export.budget.solve import Frontier
+    return _with(plan, survey.frontier.losing(most))
 
-    chosen = Frontier(survey.choices).losing(most)
-    if chosen is None:
-        raise UsageError(
-            f"the formats that recipe {plan.recipe.name} chooses from cannot keep that much of "
-            f"{plan.model} for {plan.target}; give a smaller --min-parity, or --fp16"
-        )
-    recipe = resolved(plan.recipe, {name: choice.form for name, choice in chosen.items()})
-    return replace(plan, recipe=recipe)
+
+def _with(plan: Plan, chosen: "Assignment") -> Plan:
+    return replace(plan, recipe=resolved(plan.recipe, {name: each.form for name, each in chosen.items()}))
 
 
 def resolved(recipe: Recipe, forms: dict[str, WeightFormat]) -> Recipe:
     """The recipe without its budget and with a format for each matrix, as ``--recipe FILE`` replays it."""
     document = {key: value for key, value in recipe.document.items() if key != "budget"}
+    if recipe.parity:
+        document["parity"] = dict(recipe.parity)
     return with_modules(replace(recipe, budget=None, document=document), forms)

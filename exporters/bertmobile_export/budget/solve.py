@@ -66,10 +66,10 @@ class Frontier:
         """The assignment that loses least with at most ``extra`` bytes, 0 or more, above the smallest."""
         return self._at(min(extra // self._unit, len(self._losses) - 1))
 
-    def losing(self, most: float) -> dict[str, Choice] | None:
-        """The smallest assignment that loses no more than ``most``; None where every one loses more."""
-        (fitting,) = np.nonzero(self._losses <= most)
-        return self._at(int(fitting[0])) if len(fitting) else None
+    def losing(self, most: float) -> dict[str, Choice]:
+        """The smallest assignment that loses no more than ``most``, or than the least that any loses."""
+        (fitting,) = np.nonzero(self._losses <= max(most, self._losses[-1]))
+        return self._at(int(fitting[0]))
 
     def path(self) -> Iterator[dict[str, Choice]]:
         """From the smallest assignment to the one that loses least, in ``STEPS`` of equally many bytes."""

@@ -24,6 +24,11 @@ def usual_function(problem_type: ProblemType | None, num_labels: int) -> Functio
     return "sigmoid" if problem_type == "multi_label_classification" or num_labels == 1 else "softmax"
 
 
+def gives_values(function: str | None, problem_type: str | None, num_labels: int) -> bool:
+    """Whether a text classification answers with bare numbers, not with labels that compete."""
+    return function == "none" and (problem_type == "regression" or num_labels == 1)
+
+
 def recorded_activation(folder: Path, config: Mapping[str, Any]) -> str | None:
     """The activation that a CrossEncoder of sentence-transformers recorded, such as ``torch.nn.Sigmoid``.
 

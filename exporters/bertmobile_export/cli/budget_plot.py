@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bertmobile.errors import MissingDependencyError
+from bertmobile_export.budget.bounds import kept_cosine
 
 if TYPE_CHECKING:
     from bertmobile_export.budget.survey import Survey
@@ -25,8 +26,8 @@ def require_matplotlib() -> None:
 def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
     """Draw loss over size: the solver's path, the file that was written, and what is usually written.
 
-    The vertical axis is 1 - cosine, logarithmic: expected for paths and usual files (weights alone, on
-    calibration texts), measured by the parity check for the files.
+    The vertical axis is one quantity, 1 - the mean cosine of the outputs (the lowest of them) on the parity
+    texts, logarithmic: measured for the files, and expected in proportion to them for paths and usual files.
 
     Args:
         results: exports with a budget, a line for each.
@@ -43,11 +44,11 @@ def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
     for index, (result, survey) in enumerate(results):
         colour, target = f"C{index}", result.plan.target
         points = list(survey.path())
-        sizes, losses = [p.bytes / 1e6 for p in points], [max(1 - p.cosine, 1e-7) for p in points]
+        sizes, losses = [p.bytes / 1e6 for p in points], [_lost(survey.cosine(p.loss)) for p in points]
         axes.plot(sizes, losses, color=colour, label=f"{target}, the solver's path (expected)")
         axes.plot(
             result.bytes / 1e6,
-            max(1 - _measured(result), 1e-7),
+            _lost(kept_cosine(result.parity)),
             "o",
             color=colour,
             markersize=9,
@@ -56,7 +57,7 @@ def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
         for marker, (name, usual) in zip("sD", survey.usual.items(), strict=True):
             axes.plot(
                 usual.bytes / 1e6,
-                max(1 - usual.cosine, 1e-7),
+                _lost(survey.cosine(usual.loss)),
                 marker,
                 color=colour,
                 fillstyle="none",
@@ -65,7 +66,7 @@ def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
             )
     axes.set_yscale("log")
     axes.set_xlabel("model file, MB")
-    axes.set_ylabel("1 - cosine to float32")
+    axes.set_ylabel("1 - mean cosine of the outputs to float32")
     axes.set_title(results[0][0].plan.model)
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
@@ -74,10 +75,5 @@ def plot(results: "list[tuple[Result, Survey]]", path: Path) -> None:
     pyplot.close(figure)
 
 
-def _measured(result: "Result") -> float:
-    """The mean cosine of the text's vector where there is one; else the lowest of the outputs."""
-    outputs = result.parity["outputs"]
-    if "sentence_embedding" in outputs:
-        return float(outputs["sentence_embedding"]["cosine_mean"])
-    values = [output["cosine_mean"] for output in outputs.values()]
-    return float(min(value for value in values if value is not None))
+def _lost(cosine: float) -> float:
+    return max(1 - cosine, 1e-7)

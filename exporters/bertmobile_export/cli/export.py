@@ -42,6 +42,8 @@ Examples:
       An ML Program for iOS 17 and later; no Mac needed.
   bertmobile-export --target tflite --max-size 25MB
       A width for each matrix, chosen so that the file keeps within the limit and loses least.
+  bertmobile-export --target tflite --max-flips 1% --model ./my-classifier
+      The smallest file that changes at most one label in a hundred.
   bertmobile-export --target tflite --int8 --android ~/AndroidStudioProjects/MyApp/app
       The same as the first, placed into an app.
   bertmobile-export --target all --dry-run
@@ -61,6 +63,16 @@ def _size(context: click.Context, option: click.Parameter, value: str | None) ->
     if size < 1:
         raise click.BadParameter(f"{value!r} is not a size such as 25MB (a million bytes each) or 24MiB")
     return size
+
+
+def _share(context: click.Context, option: click.Parameter, value: str | None) -> float | None:
+    if value is None:
+        return None
+    found = re.fullmatch(r"(\d+(?:\.\d+)?|\.\d+)\s*(%?)", value.strip())
+    share = float(found[1]) / (100 if found[2] else 1) if found else 1.0
+    if share >= 1:
+        raise click.BadParameter(f"{value!r} is not a share below 1, such as 1% or 0.01")
+    return share
 
 
 def _picture(context: click.Context, option: click.Parameter, value: str | None) -> "Path | None":
@@ -94,6 +106,13 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     type=click.FloatRange(0, 1, min_open=True, max_open=True),
     metavar="COS",
     help="The recipe mixed, solved the other way round: the smallest file that keeps this mean cosine.",
+)
+@click.option(
+    "--max-flips",
+    callback=_share,
+    metavar="SHARE",
+    help="The recipe mixed, for a classifier: the smallest file of whose labels at most this share, such as "
+    "1%, differs from the source's.",
 )
 @click.option(
     "--effort",
@@ -134,6 +153,12 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     help="Texts to calibrate 8-bit activations with, one a line; built-in ones by default.",
 )
 @click.option(
+    "--texts",
+    type=click.Path(),
+    metavar="FILE",
+    help="Texts to judge the bundle on, one a line; built-in ones by default.",
+)
+@click.option(
     "--untrained", is_flag=True, help="The weights were never trained: judge parity on cosines alone."
 )
 @click.option(
@@ -156,7 +181,7 @@ def _picture(context: click.Context, option: click.Parameter, value: str | None)
     "--plot",
     callback=_picture,
     metavar="FILE",
-    help="With a budget (--max-size, --min-parity, mixed): draw sizes against losses, as .svg or .png.",
+    help="With a budget (such as --max-size): draw sizes against losses, as .svg or .png.",
 )
 @click.option("--dry-run", is_flag=True, help="Only predict sizes; reads nothing but the config.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout.")
@@ -171,6 +196,7 @@ def command(
     int4: bool,
     max_size: int | None,
     min_parity: float | None,
+    max_flips: float | None,
     recipe: str | None,
     plot: "Path | None",
     dry_run: bool,
@@ -181,27 +207,23 @@ def command(
     # Imported here and below, not above: --help must answer at once.
     from pathlib import Path
 
-    if (max_size or min_parity) and recipe == MIXED:
+    budgets = {"max_size": max_size, "min_parity": min_parity, "max_flips": max_flips}
+    limits = [name for name, value in budgets.items() if value is not None]
+    if limits and recipe == MIXED:
         recipe = None
-    named = (
-        ("int8", int8),
-        ("float16", fp16),
-        ("int4", int4),
-        (f"{MIXED} (--max-size)", max_size),
-        (f"{MIXED} (--min-parity)", min_parity),
-        (recipe, recipe),
-    )
+    named = (("int8", int8), ("float16", fp16), ("int4", int4), (recipe, recipe))
     chosen = [name for name, given in named if name and given]
+    chosen += [f"{MIXED} (--{name.replace('_', '-')})" for name in limits]
     if len(chosen) > 1:
         raise UsageError(
             f"more than one recipe: {', '.join(chosen)}; give one of --int8, --fp16, --int4, --max-size, "
-            "--min-parity and --recipe"
+            "--min-parity, --max-flips and --recipe"
         )
-    if max_size or min_parity:
+    if limits:
         chosen = [MIXED]
-    options |= {"max_size": max_size, "min_parity": min_parity}
+    options |= budgets
     options["output"] = Path(options["output"])
-    for name in ("calibration", "android"):
+    for name in ("calibration", "texts", "android"):
         options[name] = Path(options[name]) if options[name] else None
     if dry_run:
         _dry_run(_plans(chosen, options), options["target"], as_json)
@@ -213,7 +235,7 @@ def command(
         if requests[0].recipe.budget is None:
             raise UsageError(
                 f"--plot draws what a budget chooses from, and recipe {requests[0].recipe.name} has none; "
-                "give --max-size or --min-parity, or leave --plot out"
+                "give --max-size, --min-parity or --max-flips, or leave --plot out"
             )
         require_matplotlib()
     _export(requests, plot, as_json, context.obj.verbose)
@@ -222,18 +244,21 @@ def command(
 def _requests(recipe: str, options: dict[str, Any]) -> "list[Request]":
     """One request, or one for each target; then each target gets the options that mean something to it."""
     from bertmobile_export.export import OPTIONS, Request
-    from bertmobile_export.recipes import keeping, read_recipe, with_effort, within
+    from bertmobile_export.recipes import flipping, keeping, read_recipe, with_effort, within
     from bertmobile_export.targets import get_target, target_names
 
     given = dict(options)
-    limit, cosine, effort = (given.pop(name) for name in ("max_size", "min_parity", "effort"))
+    budgets = {
+        adapt: given.pop(name)
+        for name, adapt in (("max_size", within), ("min_parity", keeping), ("max_flips", flipping))
+    }
+    effort = given.pop("effort")
     request = Request(recipe=read_recipe(recipe), **given)
     if effort:
         request = replace(request, recipe=with_effort(request.recipe, effort))
-    if limit:
-        request = replace(request, recipe=within(request.recipe, limit))
-    if cosine:
-        request = replace(request, recipe=keeping(request.recipe, cosine))
+    for adapt, value in budgets.items():
+        if value is not None:
+            request = replace(request, recipe=adapt(request.recipe, value))
     if request.target != ALL:
         return [request]
     requests = []

@@ -73,9 +73,10 @@ def command(
                 f"{reference} has other weights than the source of {check.manifest.name} "
                 f"({check.manifest.source.model}); give the model it was made from, or --allow-different"
             )
-        report = check.compare(Path(texts) if texts else None, engine=engine, progress=progress)
+        compared = check.texts(Path(texts) if texts else None)
+        report = check.compare(compared, engine=engine, progress=progress)
         if with_layers:
-            layers = check.layers(progress)
+            layers = check.layers(compared, engine=engine, progress=progress)
     if as_json:
         document: dict[str, Any] = {**report.document, "same_weights": check.same_weights}
         if with_layers:

@@ -280,11 +280,11 @@ def _search(
     def quantized(scale: Tensor) -> Tensor:
         scaled = rows / scale
         if activations.range == "row":
-            return _affine(scaled, scaled.amin(dim=1), scaled.amax(dim=1))
+            return to_levels(scaled, scaled.amin(dim=1), scaled.amax(dim=1))
         low, high = (lowest / scale).amin(dim=1), (highest / scale).amax(dim=1)
         if activations.range == "tensor":
-            return _affine(scaled, low[run], high[run])
-        return _affine(scaled, low.min(), high.max())
+            return to_levels(scaled, low[run], high[run])
+        return to_levels(scaled, low.min(), high.max())
 
     def rounded(weight: Tensor) -> Tensor:
         return _narrow_weight(weight, activations.narrow) if activations.narrow else _quantized_weight(weight)
@@ -303,8 +303,8 @@ def _search(
     return best
 
 
-def _affine(rows: Tensor, low: Tensor, high: Tensor) -> Tensor:
-    """Rounded to 8 bits between ``low`` and ``high`` ([n] or []), widened to hold zero.
+def to_levels(rows: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """Rows [n, inputs] rounded to 8 bits between ``low`` and ``high`` ([n] or []), widened to hold zero.
 
     So do XNNPACK with the rows of a dynamic tensor and ONNX's DynamicQuantizeLinear with a whole one.
     """

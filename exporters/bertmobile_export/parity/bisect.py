@@ -1,20 +1,23 @@
 """Where a recipe loses: the fidelity of each layer's output under the same recipe."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-import torch
-
-from bertmobile.engines import open_engine
-from bertmobile.manifest import Manifest, TensorSpec
-from bertmobile_export.checkpoint.tokenizer import TokenizerFiles
+from bertmobile import load
+from bertmobile.manifest import TensorSpec
+from bertmobile_export import bundle as bundles
+from bertmobile_export.checkpoint import Checkpoint
+from bertmobile_export.model_file import Prepared
 from bertmobile_export.network import Network
-from bertmobile_export.parity.metrics import cosine
+from bertmobile_export.network.heads import FeatureExtractionHead, Rows
+from bertmobile_export.network.network import layer_name
+from bertmobile_export.parity.compare import compare
+from bertmobile_export.parity.reference import Reference
 from bertmobile_export.plan import Plan
-from bertmobile_export.targets import Inputs, Target
+from bertmobile_export.targets import Target
+from bertmobile_export.texts import TextSet
 
 
 @dataclass(frozen=True)
@@ -30,57 +33,62 @@ class LayerFidelity:
 def bisect(
     plan: Plan,
     target: Target,
-    manifest: Manifest,
-    network: Network,
-    reference: Network,
-    calibration: Sequence[Inputs],
-    samples: Sequence[Inputs],
-    tokenizer: TokenizerFiles,
+    checkpoint: Checkpoint,
+    prepared: Prepared,
+    reference: Reference,
+    texts: TextSet,
+    *,
+    engine: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[LayerFidelity]:
-    """Write a diagnostic file with every layer's output exposed, run it, and compare layer by layer.
+    """Write the bundle again with every layer's output exposed, and compare each as parity compares outputs.
 
     Args:
-        plan: with the one length that ``samples`` have.
+        plan: what the bundle was made by.
         target: the bundle's.
-        manifest: the bundle's.
-        network: as the export prepares it for the recipe; made to return every layer's output.
-        reference: the same in plain float32.
-        calibration: the recipe's calibration inputs.
-        samples: texts to compare, padded to the plan's length.
-        tokenizer: of the checkpoint.
+        checkpoint: the source model.
+        prepared: as for an export of the plan, its weights rounded; made to return every layer's output.
+        reference: what to compare with, layer by layer (:func:`~.sources.layered`).
+        texts: what to compare on.
+        engine: name of an engine; by default the target's own.
+        progress: called with the number of texts done and their total.
 
     Returns:
         One entry for the embeddings, each layer and each output of the head, in order.
+
+    Raises:
+        UsageError: no such engine.
+        ParityError: different tokens, or no text that can be compared.
     """
-    network.every_layer = reference.every_layer = True
-    with tempfile.TemporaryDirectory() as name:
+    network = prepared.network
+    network.every_layer = True
+    with tempfile.TemporaryDirectory() as name, tempfile.TemporaryDirectory() as cache:
         folder = Path(name)
-        target.write(plan, network, calibration, folder / manifest.model_file, tokenizer)
-        named = list(reference(**{key: torch.from_numpy(values) for key, values in samples[0].items()}))
-        diagnostic = replace(
-            manifest,
-            lengths=plan.lengths,
-            signatures=target.signatures(plan),
-            outputs=tuple(TensorSpec(name, "float32", ()) for name in named),
-        )
-        engine = open_engine(folder, diagnostic, threads=2)
-        try:
-            actual = [engine.run({k: v.astype(np.int32) for k, v in sample.items()}) for sample in samples]
-        finally:
-            engine.close()
-    cosines: dict[str, list[float]] = {}
-    for sample, outputs in zip(samples, actual, strict=True):
-        tokens = int(sample["attention_mask"].sum())
-        with torch.inference_mode():
-            expected = reference(**{key: torch.from_numpy(values) for key, values in sample.items()})
-        for key, tensor in expected.items():
-            rows = slice(tokens) if tensor.shape[1:2] == (plan.lengths[0],) else slice(None)
-            value = cosine(outputs[key][0][rows], tensor[0][rows].numpy())
-            cosines.setdefault(key, []).append(value)
+        target.write(plan, network, prepared.samples, folder / target.model_file(plan), checkpoint.tokenizer)
+        manifest = bundles.draft_manifest(plan, checkpoint, target)
+        manifest = replace(manifest, outputs=(*_layers(plan, network), *manifest.outputs))
+        bundles.write_source_files(folder, checkpoint, manifest)
+        bundles.write_manifest(folder, manifest)
+        with load(folder, engine=engine, cache_dir=cache, verify=False, allow_unverified=True) as model:
+            outputs = compare(model, reference, texts, progress=progress).numbers.outputs
     result = []
     before = 1.0
-    for key, values in cosines.items():
-        mean = float(np.mean(values))
-        result.append(LayerFidelity(key, mean, min(values), before - mean))
+    for name, entry in outputs.items():
+        cosines, _ = entry.directions()
+        mean = float(cosines.mean())
+        result.append(LayerFidelity(name, mean, float(cosines.min()), before - mean))
         before = mean
     return result
+
+
+def _layers(plan: Plan, network: Network) -> list[TensorSpec]:
+    """The outputs that ``every_layer`` adds before the head's."""
+    rows: dict[Rows, int | str | None] = {Rows.ALL: "length", Rows.FIRST: 1, Rows.MASKED: plan.mask_slots}
+    each: list[int | str | None] = ["length"] * len(network.encoder.layers)
+    # feature-extraction answers with the last layer itself.
+    each += [] if isinstance(network.head, FeatureExtractionHead) else [rows[network.rows]]
+    batch, hidden = plan.outputs[0].shape[0], plan.config.hidden_size
+    return [
+        TensorSpec(layer_name(index), "float32", (batch, count or 1, hidden))
+        for index, count in enumerate(each)
+    ]

@@ -145,7 +145,7 @@ def compare(
     Args:
         model: the bundle, through the runtime, on one thread.
         reference: its source.
-        texts: what to run.
+        texts: what to run; where the bundle has prompts, some of them under each as well.
         also: the same bundle on other engines.
         keep_per_bucket: how many answers of each bucket to keep whole.
         progress: called with the number of texts done and their total.
@@ -154,6 +154,9 @@ def compare(
         ParityError: different tokens, or no text that can be compared.
     """
     manifest = model.manifest
+    embedding = manifest.embedding
+    if embedding is not None:
+        texts = texts.with_prompts([embedding.default_text, *embedding.prompts.values()])
     comparison = Comparison(
         Numbers.of(manifest),
         texts,

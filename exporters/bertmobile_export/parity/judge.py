@@ -35,7 +35,7 @@ def judge(
     Args:
         folder: the bundle.
         reference: its source.
-        texts: what to compare on; a bundle with prompts is compared on some of them under each as well.
+        texts: what to compare on.
         recipe: decides the thresholds.
         engine: name of an engine; by default the target's own.
         cache_dir: for the engine's caches.
@@ -54,9 +54,6 @@ def judge(
             return stack.enter_context(model)
 
         model = opened(engine)
-        embedding = model.manifest.embedding
-        if embedding is not None:
-            texts = texts.with_prompts([embedding.default_text, *embedding.prompts.values()])
         also = {name: opened(name) for name in COMPANIONS.get(model.engine[0], ())}
         comparison = compare(
             model, reference, texts, also=also, keep_per_bucket=keep_per_bucket, progress=progress

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from bertmobile.manifest import Manifest
 from bertmobile.tasks.question_answering import LONGEST_ANSWER, spans
 from bertmobile.tokenization import Encoded
+from bertmobile_export.checkpoint.scores import gives_values
 from bertmobile_export.parity.metrics import log_softmax
 
 # A decision whose two likeliest choices are nearer than this in probability is one that the source itself has
@@ -37,7 +38,7 @@ def choices_of(manifest: Manifest) -> Choices | None:
         case "next-sentence":
             return _labels
         case "text-classification":
-            if gives_values(manifest):
+            if gives_values(manifest.function_to_apply, manifest.problem_type, len(manifest.labels)):
                 return None
             return _yes_or_no if manifest.function_to_apply == "sigmoid" else _labels
         case "token-classification":
@@ -45,13 +46,6 @@ def choices_of(manifest: Manifest) -> Choices | None:
         case "question-answering":
             return _spans
     return None
-
-
-def gives_values(manifest: Manifest) -> bool:
-    """Whether a text classification answers with bare numbers, not with labels that compete."""
-    return manifest.function_to_apply == "none" and (
-        manifest.problem_type == "regression" or len(manifest.labels) == 1
-    )
 
 
 def _labels(outputs: Outputs, _: Encoded) -> Doubles:

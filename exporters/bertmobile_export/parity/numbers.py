@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bertmobile.manifest import Manifest
 from bertmobile.tokenization import Encoded
-from bertmobile_export.parity.labels import LabelMetrics, ValueMetrics, choices_of, gives_values
+from bertmobile_export.checkpoint.scores import gives_values
+from bertmobile_export.parity.labels import LabelMetrics, ValueMetrics, choices_of
 from bertmobile_export.parity.metrics import OutputMetrics
 
 
@@ -25,10 +26,11 @@ class Numbers:
     def of(cls, manifest: Manifest) -> "Numbers":
         """Nothing yet, for the outputs and the task of a bundle."""
         choices = choices_of(manifest)
+        values = gives_values(manifest.function_to_apply, manifest.problem_type, len(manifest.labels))
         return cls(
             {spec.name: OutputMetrics(scores=spec.name.endswith("logits")) for spec in manifest.outputs},
             None if choices is None else LabelMetrics(choices),
-            ValueMetrics() if gives_values(manifest) else None,
+            ValueMetrics() if values else None,
         )
 
     def add(

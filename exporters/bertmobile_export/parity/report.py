@@ -44,17 +44,21 @@ def _all_thresholds() -> Mapping[str, Thresholds]:
 def thresholds_for(recipe: Recipe, *, trained: bool) -> Thresholds:
     """What a recipe must keep, by what is judged: ``outputs``, ``labels`` and ``values``.
 
-    Ranks and decisions of a model that was never trained are noise: cosines alone count.
+    Ranks and decisions of a model that was never trained are noise: cosines alone count, and what the recipe
+    itself wants.
     """
     thresholds = _all_thresholds()[recipe.precision]
-    outputs = dict(thresholds["outputs"])
+    outputs, labels = dict(thresholds["outputs"]), dict(thresholds["labels"] if trained else {})
     for key, bound in recipe.parity.items():
-        outputs[key] = max(bound, outputs.get(key, 0.0))
+        if key == "flip_share":
+            labels[key] = min(bound, labels.get(key, 1.0))
+        else:
+            outputs[key] = max(bound, outputs.get(key, 0.0))
     if trained:
-        return {**thresholds, "outputs": outputs}
+        return {**thresholds, "outputs": outputs, "labels": labels}
     cosines = {key: value for key, value in outputs.items() if key.startswith("cosine")}
     floor = {"cosine_min": _all_thresholds()["float16"]["outputs"]["cosine_min"]}
-    return {"outputs": cosines or floor, "labels": {}, "values": {}}
+    return {"outputs": cosines or floor, "labels": labels, "values": {}}
 
 
 @dataclass(frozen=True)
@@ -70,15 +74,6 @@ class Report:
     @property
     def passed(self) -> bool:
         return not self.failures
-
-    def worst(self, key: str) -> float | None:
-        """The lowest of a number over all outputs (the highest of a difference); None when none has it."""
-        values: list[float] = [
-            output[key] for output in self.document["outputs"].values() if output[key] is not None
-        ]
-        if not values:
-            return None
-        return max(values) if key in ("max_abs", "mean_abs", "kl_mean", "kl_max") else min(values)
 
 
 def make_report(

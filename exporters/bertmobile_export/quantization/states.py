@@ -144,7 +144,8 @@ def read_by_head(network: Network, batches: Sequence[States]) -> Tensor:
     for states in batches:
         hidden = states.rows.reshape(states.texts, -1, states.rows.shape[1])
         if isinstance(network.head, FeatureExtractionHead):
-            rows.append(network.head(hidden, torch.ones(hidden.shape[:2]))["sentence_embedding"])
+            mask, numbers = torch.ones(hidden.shape[:2]), torch.arange(hidden.shape[1])
+            rows.append(network.head(hidden, mask, numbers)["sentence_embedding"])
         elif network.head.rows is Rows.FIRST:
             rows.append(hidden[:, 0])
         else:

@@ -60,11 +60,25 @@ class Budget:
         max_bytes: what the model file may take.
         share: the same, as a part of the parameters' bytes in float32.
         min_cosine: the mean cosine that every output must keep; then the smallest file is wanted.
+        max_flips: the share of decisions that may change; then the smallest file is wanted, too.
     """
 
     max_bytes: int | None = None
     share: float | None = None
     min_cosine: float | None = None
+    max_flips: float | None = None
+
+    @property
+    def searched(self) -> bool:
+        """Whether only written files tell what keeps it."""
+        return bool(self.parity)
+
+    @property
+    def parity(self) -> dict[str, float]:
+        """The threshold that it is."""
+        if self.min_cosine is not None:
+            return {"cosine_mean": self.min_cosine}
+        return {} if self.max_flips is None else {"flip_share": self.max_flips}
 
 
 @dataclass(frozen=True)
@@ -126,10 +140,18 @@ def within(recipe: Recipe, max_bytes: int) -> Recipe:
 
 def keeping(recipe: Recipe, cosine: float) -> Recipe:
     """A recipe for the smallest file whose outputs keep a mean cosine, and that is judged by it."""
-    name = f"{recipe.name}-cos{cosine:g}".replace(".", "_")
-    parity = {"cosine_mean": cosine}
-    document = {**recipe.document, "name": name, "budget": {"min_cosine": cosine}, "parity": parity}
-    return replace(recipe, name=name, budget=Budget(min_cosine=cosine), parity=parity, document=document)
+    return _searched(recipe, Budget(min_cosine=cosine), {"min_cosine": cosine}, f"cos{cosine:g}")
+
+
+def flipping(recipe: Recipe, share: float) -> Recipe:
+    """A recipe for the smallest file of which so many decisions may change, and that is judged by it."""
+    return _searched(recipe, Budget(max_flips=share), {"max_flips": share}, f"flips{100 * share:g}pct")
+
+
+def _searched(recipe: Recipe, budget: Budget, spelt: dict[str, float], suffix: str) -> Recipe:
+    name = f"{recipe.name}-{suffix}".replace(".", "_")
+    document = {**recipe.document, "name": name, "budget": spelt, "parity": budget.parity}
+    return replace(recipe, name=name, budget=budget, parity=budget.parity, document=document)
 
 
 def with_effort(recipe: Recipe, effort: Literal["standard", "high"]) -> Recipe:
@@ -204,7 +226,7 @@ def parse_recipe(document: Any, *, source: str) -> Recipe:
         document.get("rounding", "nearest"),
         document.get("effort", "standard"),
         budget,
-        document.get("parity", {}),
+        {**(budget.parity if budget else {}), **document.get("parity", {})},
     )
     if recipe.activations != "float" and not weights["encoder"].quantized:
         raise UsageError(

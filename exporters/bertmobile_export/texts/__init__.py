@@ -16,10 +16,13 @@ from typing import Literal
 from tokenizers import Tokenizer
 
 from bertmobile.errors import UsageError
+from bertmobile_export.recipes import Recipe
 
 # At least 128 texts in all and 16 for each bucket are what the parity contract asks for.
 TOTAL = 128
 PER_BUCKET = 16
+# A share of labels that may change is too rare an event for 128 texts: 1 % would be one of them, or none.
+SHARE_TOTAL = 512
 CALIBRATION_TOTAL = 256
 # Passages that are tried for a text of a bucket's length.
 ATTEMPTS = 50
@@ -73,6 +76,11 @@ class TextSet:
         return replace(self, samples=(*self.samples, *again))
 
 
+def parity_total(recipe: Recipe) -> int:
+    """How many built-in texts, at least, a bundle of a recipe is compared on."""
+    return SHARE_TOTAL if "flip_share" in recipe.parity else TOTAL
+
+
 def builtin_texts(
     corpus: Corpus,
     task: str,
@@ -81,6 +89,7 @@ def builtin_texts(
     *,
     mask_token: str,
     mask_slots: int | None,
+    total: int | None = None,
 ) -> TextSet:
     """Texts of every length, each in the bucket it is meant for.
 
@@ -91,9 +100,10 @@ def builtin_texts(
         lengths: the buckets, ascending.
         mask_token: such as ``[MASK]``.
         mask_slots: most masks in a text; any number when None.
+        total: how many at least; the usual number of the corpus when None.
     """
     sentences = _sentences(corpus)
-    total = TOTAL if corpus == "parity" else CALIBRATION_TOTAL
+    total = total or (TOTAL if corpus == "parity" else CALIBRATION_TOTAL)
     count = max(-(-total // len(lengths)), PER_BUCKET)
 
     def sample(start: int, goal: int, shortest: int, length: int) -> Sample:

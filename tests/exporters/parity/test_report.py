@@ -200,19 +200,6 @@ def test_no_text_is_ever_stored(task: str, parts: MakeParts, tmp_path: Path) -> 
         assert report.document["texts"]["source"] == texts.source
 
 
-def test_the_worst_of_all_outputs_is_the_largest_difference_and_the_smallest_agreement(
-    parts: MakeParts,
-) -> None:
-    def damage(outputs: Outputs) -> Outputs:
-        return {**outputs, "sentence_embedding": -outputs["sentence_embedding"]}
-
-    report = judge(parts("feature-extraction"), damage)
-    outputs = report.document["outputs"]
-    assert report.worst("cosine_min") == outputs["sentence_embedding"]["cosine_min"] == pytest.approx(-1.0)
-    assert report.worst("max_abs") == max(output["max_abs"] for output in outputs.values())
-    assert report.worst("top1") is None
-
-
 def test_the_worst_that_an_engine_beside_the_first_answers_decides_too(parts: MakeParts) -> None:
     found = parts("text-classification")
     model = found.model()

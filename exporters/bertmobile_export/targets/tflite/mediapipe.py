@@ -43,14 +43,16 @@ OUTPUTS = {
 def adapt(model: flatbuffer.Model, plan: Plan) -> None:
     """Give the one subgraph of ``model`` the outputs and the metadata that MediaPipe reads.
 
-    Weights and signature stay; the signature of a classifier gains the output ``probabilities``.
+    Weights and signature stay; the signature of a classifier gains the output ``probabilities``. Outputs that
+    are there for diagnosis follow, without a description.
     """
     subgraph, signature = model.subgraphs[0], model.signatureDefs[0]
     if plan.task == "text-classification":
         _add_probabilities(model, exclusive=plan.function_to_apply == "softmax")
     tensors = {entry.name.decode(): entry.tensorIndex for entry in signature.outputs}
     outputs = OUTPUTS[plan.task]
-    subgraph.outputs = np.array([tensors[role.name] for role in outputs], np.int32)
+    described = [tensors.pop(role.name) for role in outputs]
+    subgraph.outputs = np.array([*described, *tensors.values()], np.int32)
     names = {entry.tensorIndex: entry.name.decode() for entry in signature.inputs}
     content = metadata.bert_metadata(
         plan.bundle_name, [INPUTS[names[index]] for index in subgraph.inputs], outputs, VOCABULARY_FILE

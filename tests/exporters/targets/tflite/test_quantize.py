@@ -13,7 +13,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from bertmobile.errors import UsageError
 from bertmobile_export.checkpoint import load_checkpoint
-from bertmobile_export.model_file import prepare
+from bertmobile_export.model_file import prepare, write_file
 from bertmobile_export.recipes import Recipe, parse_recipe, read_recipe
 from bertmobile_export.targets.tflite import TARGET, buckets, flatbuffer, quantize
 from bertmobile_export.texts import Sample, TextSet
@@ -168,9 +168,9 @@ def test_a_static_export_quantizes_all_projections_and_neither_inputs_nor_output
         ),
         "builtin",
     )
-    network, samples = prepare(plan, TARGET, checkpoint, texts)
+    prepared = prepare(plan, TARGET, checkpoint, texts)
     path = tmp_path / TARGET.model_file(plan)
-    TARGET.write(plan, network, samples, path, checkpoint.tokenizer)
+    write_file(prepared, plan, TARGET, checkpoint, path)
 
     model = flatbuffer.read(path.read_bytes())
     assert_outside_types(model)
@@ -190,7 +190,7 @@ def test_a_static_export_quantizes_all_projections_and_neither_inputs_nor_output
     runner = Interpreter(str(path)).get_signature_runner(buckets.signature_name(32))
     sample = {
         name: (values if name == "mask_positions" else values[:, :32]).astype(np.int32)
-        for name, values in samples[0].items()
+        for name, values in prepared.samples[0].items()
     }
     assert runner(**sample)["logits"].dtype == np.float32
 
