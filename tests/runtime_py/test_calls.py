@@ -1,11 +1,17 @@
 """The calls that docs/runtime.md lists: the pipelines of transformers and the runtime answer them alike."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 import transformers
 
+from bertmobile.model import Model
+
 from ..test_docs import code, rows, section
-from .helpers import LENGTHS, tokenizer_folder
+from .conftest import tokenization
+from .helpers import LENGTHS, HashEngine, make_manifest, tokenizer_folder
 
 CALLS = [
     (task, code(call)[0], code(answer)[0]) for task, call, answer in rows(section("docs/runtime.md", "Calls"))
@@ -18,6 +24,9 @@ MANIFESTS = {
 }
 # Tasks for which this release of transformers has no pipeline.
 ALONE = ("question-answering", "next-sentence")
+
+
+CLASSIC = json.loads((Path(__file__).parent / "tasks/question_answering.json").read_text("utf-8"))["calls"]
 
 
 @pytest.fixture
@@ -73,6 +82,13 @@ def test_a_call_is_answered_as_by_the_pipeline_and_as_described(both, task, call
     assert shape(ours) == described
     if pipeline is not None:
         assert_same(ours, eval(call, {"model": pipeline}))
+
+
+@pytest.mark.parametrize("call", [call for task, call, _ in CALLS if task == "question-answering"])
+def test_a_question_is_answered_as_by_the_pipeline_of_transformers_4(call):
+    manifest = make_manifest("question-answering")
+    model = Model(manifest, tokenization(manifest), HashEngine(manifest))
+    assert_same(eval(call, {"model": model}), CLASSIC[call])
 
 
 def test_the_calls_are_those_of_all_tasks():
