@@ -23,6 +23,17 @@ _TEXTS = (
     "lighthouses in London. the 中 ﬁ 👍 river zzz's stones",
     "",
 )
+# Longer than a run; words of more letters than their tokens have.
+_LONG = (
+    "Ada Lovelace walked to the café́ of naïve so­ft lighthouses, unwalkable. "
+    "café stonewalker zzz's rivers and lightwalking stonelightest éda Éda in London"
+)
+_ENTAILMENT = (
+    ("entailment", "neutral", "contradiction"),
+    ("neutral", "CONTRADICTION", "Entailment"),
+    ("not_entailment", "entailment"),
+    ("entailment", "not_entailment"),
+)
 _MASKED = (
     "the [MASK] of the lighthouse.",
     "[MASK] walked to [MASK], and [MASK] [MASK] sang.",
@@ -36,6 +47,10 @@ _CONTEXTS = (
     " ".join(["the keeper walked to the river and wrote a letter."] * 6),
     "Ada ADA ada Ada ÉDA éda Éda.",
 )
+
+
+# The second is None where there is none; the first may be words that are split already.
+_Texts = list[str | list[str] | None]
 
 
 class _MadeUp:
@@ -81,7 +96,7 @@ def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
             if "prompt" in options or "prompt_name" in options:
                 answer = model.embed(texts[0], **options)
             else:
-                answer = model(_input(manifest, texts), **options)
+                answer = model(_input(texts), **options)
         if task == "feature-extraction":
             array = np.asarray(answer, np.float32)
             answer = {"shape": array.shape, "values": array.ravel().tolist()}
@@ -95,11 +110,11 @@ def tasks(tokenizers: Tokenizers) -> Iterator[dict[str, Any]]:
         }
 
 
-def _input(manifest: Manifest, texts: list[str | None]) -> object:
+def _input(texts: _Texts) -> object:
     return texts[0] if texts[1] is None else tuple(texts)
 
 
-def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str | None], dict[str, Any]]]:
+def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], _Texts, dict[str, Any]]]:
     """(task, fields of its manifest, texts, options)"""
     for text in _MASKED:
         for options in ({}, {"top_k": 2}, {"targets": _TARGETS, "top_k": 9}):
@@ -131,11 +146,29 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str |
             yield "text-classification", fields, [strings.sentence(random, 5), None], options
     for strategy in ("none", "simple", "first", "average", "max"):
         for text in _TEXTS:
-            for rules in ("uncased", "cased"):
-                for ignored in ({}, {"ignore_labels": ["MISC", "PER"]}):
-                    fields = {"labels": _ENTITIES, "lengths": (16, 32), "rules": rules}
-                    options = {"aggregation_strategy": strategy, **ignored}
-                    yield "token-classification", fields, [text, None], options
+            for rules, ignored in (("uncased", {}), ("cased", {"ignore_labels": ["MISC", "PER"]})):
+                fields = {"labels": _ENTITIES, "lengths": (16, 32), "rules": rules, "digits": 1}
+                options = {"aggregation_strategy": strategy, **ignored}
+                yield "token-classification", fields, [text, None], options
+    for strategy in ("none", "simple", "first", "average", "max"):
+        fields = {"labels": _ENTITIES[:4], "lengths": (8, 16), "digits": 1}
+        options = {"aggregation_strategy": strategy, "ignore_labels": []}
+        for stride in ({}, {"stride": 0}, {"stride": 5}):
+            yield "token-classification", {**fields}, [_LONG, None], {**options, **stride}
+        split = {"is_split_into_words": True, "stride": 3}
+        yield "token-classification", {**fields}, [_LONG.split(" "), None], {**options, **split}
+        words = ["", "éda", "\U0001f44d river's", "so\u00adft"]
+        split = {"is_split_into_words": True, "delimiter": "--"}
+        yield "token-classification", {**fields}, [words, None], {**options, **split}
+    for labels in _ENTAILMENT:
+        for options in (
+            {"candidate_labels": ["the keeper", "Éda 中", "river"]},
+            {"candidate_labels": ["the keeper", "river"], "multi_label": True},
+            {"candidate_labels": ["river"], "hypothesis_template": "so, {}!"},
+        ):
+            for text in (_TEXTS[0], _LONG):
+                fields = {"labels": labels, "lengths": (16, 24)}
+                yield "text-classification", fields, [text, None], options
     for context in _CONTEXTS:
         for options in (
             {},
@@ -146,7 +179,7 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], list[str |
         ):
             yield "question-answering", {"lengths": (16, 24)}, ["who wrote it?", context], options
     for _ in range(4):
-        texts: list[str | None] = [strings.sentence(random, 4), strings.sentence(random, 4)]
+        texts: _Texts = [strings.sentence(random, 4), strings.sentence(random, 4)]
         yield "next-sentence", {"lengths": (8, 16)}, texts, {}
     for text in _TEXTS[:2]:
         yield "feature-extraction", {"lengths": (8, 16)}, [text, None], {}

@@ -57,6 +57,19 @@ class Both:
         """How many texts (or pairs, each with its place) are cut; raises what :meth:`encode` raises."""
         return sum(self.encode(text, pair, place).dropped > 0 for text, pair, place in texts)
 
+    def check(self, place: str, *texts: str) -> None:
+        """Check the tokens of texts that the runtime reads in windows, and does not cut.
+
+        Raises:
+            UsageError: a text is not valid Unicode.
+            ParityError: the bundle's tokens are not those of the reference's tokenizer.
+        """
+        for text in texts:
+            with at(place):
+                ids = self.tokenization.token_ids(text)
+            expected = self.source.model.tokenizer(text, add_special_tokens=False)["input_ids"]
+            require_same_tokens(ids, expected, place)
+
     def ask(
         self, task: Callable[[Context], T], answer: Callable[[T, E], A], examples: Sequence[E]
     ) -> list[tuple[A, A]]:

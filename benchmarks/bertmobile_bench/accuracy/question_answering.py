@@ -11,7 +11,7 @@ import numpy as np
 from bertmobile.manifest import Manifest
 from bertmobile.tasks.question_answering import QuestionAnswering
 from bertmobile_bench.accuracy.answers import exact_match, f1, normalized
-from bertmobile_bench.accuracy.both import Both, at, require_same_tokens
+from bertmobile_bench.accuracy.both import Both, at
 from bertmobile_bench.accuracy.data.files import DataSet
 from bertmobile_bench.accuracy.data.squad import Question, read_questions
 from bertmobile_bench.accuracy.score import Score, score_columns, score_shares
@@ -67,6 +67,4 @@ def _check_tokens(both: Both, example: Question) -> None:
     """
     with at(example.place):
         both.tokenization.windows(example.question, example.context)
-    for text in (example.question, example.context):
-        expected = both.source.model.tokenizer(text, add_special_tokens=False)["input_ids"]
-        require_same_tokens(both.tokenization.token_ids(text), expected, example.place)
+    both.check(example.place, example.question, example.context)

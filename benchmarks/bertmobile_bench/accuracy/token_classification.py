@@ -1,7 +1,7 @@
 """token-classification: entities found, as the shared tasks of CoNLL count them.
 
 An entity is right if its first word, its last word and its type are. A word has the label of its first token;
-a word that was cut off, or has no token, counts as outside. ``flipped`` is the share of words with another
+a word that has no token counts as outside. ``flipped`` is the share of words with another
 label.
 """
 
@@ -53,7 +53,8 @@ def score(both: Both, examples: Sequence[Sentence], measures: tuple[str, ...]) -
     true = [[names[tag] for tag in sentence.tags] for sentence in examples]
     if measures != ("accuracy",) and not any(map(entities, true)):
         raise UsageError("the data hold no entity; give sentences that have some, or take --measure accuracy")
-    cut = both.cut((sentence.text, None, sentence.place) for sentence in examples)
+    for sentence in examples:
+        both.check(sentence.place, sentence.text)
     reference, bundle = zip(*both.ask(TokenClassification, tags, examples), strict=True)
     there = np.array([[len(entities(sentence)), len(sentence)] for sentence in true], dtype=np.float64).T
     words = int(there[1].sum())
@@ -71,7 +72,7 @@ def score(both: Both, examples: Sequence[Sentence], measures: tuple[str, ...]) -
             count=words,
         )
 
-    return Findings(tuple(map(scored, measures)), cut)
+    return Findings(tuple(map(scored, measures)), cut=0)
 
 
 def tags(task: TokenClassification, sentence: Sentence) -> list[str]:

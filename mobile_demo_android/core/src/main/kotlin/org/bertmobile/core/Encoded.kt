@@ -20,12 +20,16 @@ class Encoded internal constructor(
     val dropped: Int,
     private val first: Tokens,
     private val second: Tokens?,
-    private val begin: Int,
+    private val firstBegin: Int,
+    private val secondBegin: Int,
     private val firstSize: Int,
     private val secondSize: Int,
 ) {
     /** Number of tokens without the padding. */
     val size: Int get() = ids.size
+
+    /** Tokens of a long text that come before those of this window. */
+    internal val begin: Int get() = if (second == null) firstBegin else secondBegin
 
     /** The text of a token, 0 or 1, or [NONE] for one that the tokenizer added, such as the one at the start. */
     fun textOf(index: Int): Int = when (index) {
@@ -59,8 +63,8 @@ class Encoded internal constructor(
     private fun codes(text: Int): CodePoints = (if (text == 1) checkNotNull(second) else first).text
 
     private inline fun at(index: Int, none: Int, read: (Tokens, Int) -> Int): Int = when (textOf(index)) {
-        0 -> read(first, index - 1)
-        1 -> read(checkNotNull(second), begin + index - firstSize - 2)
+        0 -> read(first, firstBegin + index - 1)
+        1 -> read(checkNotNull(second), secondBegin + index - firstSize - 2)
         else -> none
     }
 

@@ -17,18 +17,29 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
      * What does not fit the largest bucket is dropped from the end, of the longer text first; [Encoded.dropped] says
      * how much.
      *
+     * @param keepPair drop from the first text only.
      * @param prompt what is put before the text.
-     * @throws UsageException a text with lone surrogates.
+     * @throws UsageException a text with lone surrogates, or a second one that has to be kept and leaves no room.
      */
-    fun encode(text: String, pair: String? = null, prompt: String = ""): Encoded {
+    fun encode(text: String, pair: String? = null, keepPair: Boolean = false, prompt: String = ""): Encoded {
         val first = tokenizer.tokenize(prompt + text)
         // An empty second text is no second text, as for the reference tokenizer.
         val second = if (pair.isNullOrEmpty()) null else tokenizer.tokenize(pair)
         val room = longest - added(second != null)
         val sizes = first.size to (second?.size ?: 0)
         val dropped = maxOf(0, sizes.first + sizes.second - room)
-        val (firstSize, secondSize) = if (dropped > 0) longestFirst(sizes, room) else sizes
-        return encoded(first, firstSize, second, 0 until secondSize, dropped, promptLength(prompt))
+        val (firstSize, secondSize) = when {
+            dropped == 0 -> sizes
+            keepPair -> room - sizes.second to sizes.second
+            else -> longestFirst(sizes, room)
+        }
+        if (firstSize < minOf(1, sizes.first)) {
+            throw UsageException(
+                "\"$pair\" has $secondSize tokens and leaves no room for the text in $longest; make it shorter, " +
+                    "or export with a longer length",
+            )
+        }
+        return encoded(first, 0 until firstSize, second, 0 until secondSize, dropped, promptLength(prompt))
     }
 
     /**
@@ -57,20 +68,61 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
                     "ask a shorter question, or export with a longer length",
             )
         }
-        if (second.size <= room) return listOf(encoded(first, first.size, second, 0 until second.size, 0))
+        return cut(second.size, room, stride).map { encoded(first, 0 until first.size, second, it, 0) }
+    }
+
+    /**
+     * The parts of a text that may be too long for one run.
+     *
+     * @param stride as in [windows].
+     * @return the windows in order; places refer to the whole text.
+     * @throws UsageException the stride leaves no room for new tokens.
+     */
+    fun parts(text: String, stride: Int? = null): List<Encoded> = parts(tokenizer.tokenize(text), stride)
+
+    /**
+     * The parts of a text whose words are split already, each of which becomes tokens alone.
+     *
+     * @param delimiter what stands between words in the text that places refer to.
+     * @throws UsageException the stride leaves no room for new tokens.
+     */
+    fun parts(words: List<String>, delimiter: String, stride: Int? = null): List<Encoded> {
+        val ids = ArrayList<IntArray>()
+        val (starts, ends, numbers) = List(3) { ArrayList<IntArray>() }
+        var place = 0
+        var number = 0
+        for (word in words) {
+            val tokens = tokenizer.tokenize(word)
+            ids.add(tokens.ids)
+            starts.add(IntArray(tokens.size) { tokens.starts[it] + place })
+            ends.add(IntArray(tokens.size) { tokens.ends[it] + place })
+            numbers.add(IntArray(tokens.size) { tokens.words[it] + number })
+            place += codePointCount(word) + codePointCount(delimiter)
+            number += (tokens.words.lastOrNull() ?: -1) + 1
+        }
+        val text = CodePoints(words.joinToString(delimiter))
+        return parts(Tokens(text, joined(ids), joined(starts), joined(ends), joined(numbers)), stride)
+    }
+
+    private fun parts(tokens: Tokens, stride: Int?): List<Encoded> =
+        cut(tokens.size, longest - added(false), stride).map { encoded(tokens, it, null, 0 until 0, 0) }
+
+    /** The windows of so many tokens, each no larger than the room. */
+    private fun cut(size: Int, room: Int, stride: Int?): List<IntRange> {
+        if (size <= room) return listOf(0 until size)
         val overlap = stride ?: minOf(DEFAULT_STRIDE, longest / 2).let { if (it >= room) room / 2 else it }
         if (overlap !in 0 until room) {
             throw UsageException(
-                "the stride must be from 0 to ${room - 1} (the question leaves $room tokens of $longest for the " +
-                    "context), not $overlap",
+                "the stride must be from 0 to ${room - 1} (a window has room for $room tokens of the text, of " +
+                    "$longest), not $overlap",
             )
         }
-        val windows = ArrayList<Encoded>()
+        val windows = ArrayList<IntRange>()
         var begin = 0
         while (true) {
-            val end = minOf(begin + room, second.size)
-            windows.add(encoded(first, first.size, second, begin until end, 0))
-            if (end == second.size) return windows
+            val end = minOf(begin + room, size)
+            windows.add(begin until end)
+            if (end == size) return windows
             begin += room - overlap
         }
     }
@@ -96,21 +148,21 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
 
     private fun encoded(
         first: Tokens,
-        firstSize: Int,
+        own: IntRange,
         second: Tokens?,
         part: IntRange,
         dropped: Int,
         promptLength: Int = 0,
     ): Encoded {
-        val (begin, secondSize) = part.first to part.count()
+        val (firstSize, secondSize) = own.count() to part.count()
         val size = firstSize + secondSize + added(second != null)
         val bucket = manifest.bucket(size)
         val ids = IntArray(size)
         ids[0] = rules.cls.id
-        first.ids.copyInto(ids, 1, 0, firstSize)
+        first.ids.copyInto(ids, 1, own.first, own.first + firstSize)
         ids[firstSize + 1] = rules.sep.id
         if (second != null) {
-            second.ids.copyInto(ids, firstSize + 2, begin, begin + secondSize)
+            second.ids.copyInto(ids, firstSize + 2, part.first, part.first + secondSize)
             ids[size - 1] = rules.sep.id
         }
         val rows = HashMap<String, IntTensor>()
@@ -124,12 +176,22 @@ class Tokenization(private val manifest: Manifest, private val vocabulary: Vocab
             }
             rows[name] = IntTensor(intArrayOf(1, bucket), row)
         }
-        return Encoded(rows, ids, dropped, first, second, begin, firstSize, secondSize)
+        return Encoded(rows, ids, dropped, first, second, own.first, part.first, firstSize, secondSize)
     }
 
     private companion object {
         const val DEFAULT_STRIDE = 128
     }
+}
+
+private fun joined(parts: List<IntArray>): IntArray {
+    val all = IntArray(parts.sumOf { it.size })
+    var at = 0
+    for (part in parts) {
+        part.copyInto(all, at)
+        at += part.size
+    }
+    return all
 }
 
 /** Cut the longer text down to the shorter one, then both alike (an odd token goes to the longer). */

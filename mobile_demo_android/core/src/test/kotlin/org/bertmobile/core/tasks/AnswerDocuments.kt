@@ -10,8 +10,11 @@ import org.junit.jupiter.api.Assertions.assertTrue
 
 /** What a task answers to a case's texts and options, as the Python runtime writes it. */
 fun answer(context: Context, case: Case): Any {
-    val (text, pair) = case.list("texts").map { it as String? }
     val options = case.case("options")
+    val words = case.list("texts").first() as? List<*>
+    if (words != null) return listOf(tokenClassification(context, words.map { it as String }, options))
+    val (text, pair) = case.list("texts").map { it as String? }
+    if (options.has("candidate_labels")) return zeroShot(context, text!!, options)
     return when (context.manifest.task) {
         TaskName.FILL_MASK -> fillMask(context, text!!, options)
         TaskName.TEXT_CLASSIFICATION -> textClassification(context, text!!, pair, options)
@@ -65,14 +68,31 @@ private fun textClassification(context: Context, text: String, pair: String?, op
     val function = FunctionToApply.entries.firstOrNull { it.spelling == options["function_to_apply"] }
     val labels = TextClassification(context).answer(text, pair, function).map { it.document() }
     val wantsOne = !options.has("top_k")
-    return if (wantsOne) labels.first() else labels.take(options.int("top_k") ?: labels.size)
+    // A text alone gives a list even of one, as the pipeline does.
+    if (wantsOne) return if (pair == null) labels.take(1) else labels.first()
+    return labels.take(options.int("top_k") ?: labels.size)
 }
 
-private fun tokenClassification(context: Context, text: String, options: Case): Any {
+private fun zeroShot(context: Context, text: String, options: Case): Any {
+    val candidates = options.list("candidate_labels").map { it as String }
+    val template = options["hypothesis_template"] as String? ?: "This example is {}."
+    val labels = ZeroShotClassification(context).answer(text, candidates, template, options["multi_label"] == true)
+    return mapOf("sequence" to text, "labels" to labels.map { it.label }, "scores" to labels.map { it.score })
+}
+
+private fun tokenClassification(context: Context, input: Any, options: Case): Any {
+    val delimiter = options["delimiter"] as String? ?: " "
+    val text = if (input is List<*>) input.joinToString(delimiter) else input as String
     val aggregation = Aggregation.valueOf(options.string("aggregation_strategy").uppercase())
     val ignored = (options["ignore_labels"] as List<*>?)?.map { it as String } ?: listOf("O")
     val label = if (aggregation == Aggregation.NONE) "entity" else "entity_group"
-    return TokenClassification(context).answer(text, aggregation, ignored).map { entity ->
+    val (task, stride) = TokenClassification(context) to options.int("stride")
+    val found = if (input is List<*>) {
+        task.answer(input.map { it as String }, aggregation, ignored, stride, delimiter)
+    } else {
+        task.answer(text, aggregation, ignored, stride)
+    }
+    return found.map { entity ->
         assertUtf16(entity.span, text)
         val known = mapOf(
             label to entity.label, "score" to entity.score, "word" to entity.word,

@@ -62,6 +62,30 @@ class UsageTest {
         }
 
     @Test
+    fun `a head without entailment judges no labels of others`() = refused<UsageException>("a model of entailment") {
+        ZeroShotClassification(context("text-classification"))
+    }
+
+    @Test
+    fun `no labels, an empty text and a template without a gap are refused`() {
+        val task = ZeroShotClassification(context("text-classification", labels = ENTAILMENT))
+        refused<UsageException>("no labels") { task.answer("the keeper", emptyList()) }
+        refused<UsageException>("the text is empty") { task.answer("", listOf("a")) }
+        refused<UsageException>("the template must have {}") { task.answer("the keeper", listOf("a"), "so") }
+    }
+
+    @Test
+    fun `a hypothesis without room for the text is refused`() = refused<UsageException>("leaves no room for the text") {
+        val task = ZeroShotClassification(context("text-classification", labels = ENTAILMENT))
+        task.answer("the keeper", listOf("walk ".repeat(20)))
+    }
+
+    @Test
+    fun `a stride that leaves no room is refused`() = refused<UsageException>("the stride must be from 0 to 13") {
+        TokenClassification(context("token-classification")).answer("the ".repeat(20), stride = 14)
+    }
+
+    @Test
     fun `a bundle for another task is refused`() = refused<BundleException>("is a bundle for fill-mask; export") {
         NextSentence(context("fill-mask"))
     }
@@ -74,8 +98,13 @@ class UsageTest {
         NextSentence(context("next-sentence", engine)).answer("the", "keeper")
     }
 
-    private fun context(task: String, engine: Engine = Never, embedding: Any? = null): Context {
-        val manifest = Vectors.manifest(mapOf("task" to task, "embedding" to embedding))
+    private fun context(
+        task: String,
+        engine: Engine = Never,
+        labels: List<String> = listOf("bad", "good"),
+        embedding: Any? = null,
+    ): Context {
+        val manifest = Vectors.manifest(mapOf("task" to task, "labels" to labels, "embedding" to embedding))
         val vocabulary = Vectors.vocabulary("small-vocab.txt", manifest.tokenizer)
         return Context(manifest, Tokenization(manifest, vocabulary), engine)
     }
@@ -86,6 +115,10 @@ class UsageTest {
     private inline fun <reified T : BertMobileException> refused(message: String, noinline action: () -> Unit) {
         val failure = assertThrows(T::class.java) { action() }
         assertTrue(message in failure.message!!, failure.message)
+    }
+
+    private companion object {
+        val ENTAILMENT = listOf("entailment", "contradiction")
     }
 
     private object Never : TestEngine() {
