@@ -68,7 +68,7 @@ import sys, bertmobile
 with bertmobile.load({str(result.bundle)!r}) as model:
     states = model({EMBEDDED!r})
 assert not {{"torch", "transformers"}} & set(sys.modules), "loaded"
-print(states.tolist())
+print(states)
 """
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     tokenizer = BertTokenizer.from_pretrained(checkpoint)
