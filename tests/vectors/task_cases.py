@@ -15,7 +15,7 @@ from tests.vectors.bundle import manifest_of_bundle
 from tests.vectors.text_cases import Tokenizers
 from tests.vectors.tokenizers import manifest_of, tokenization
 
-_ENTITIES = ("O", "B-PER", "I-PER", "B-LOC", "I-LOC", "MISC")
+_ENTITIES = ("O", "B-PER", "I-PER", "MISC")
 _TEXTS = (
     "Ada Lovelace met the lighthouse keeper.",
     "ADA walked; lovelace, adalovelace and éda sang unwalkable!",
@@ -119,8 +119,9 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], _Texts, di
     for text in _MASKED:
         for options in ({}, {"top_k": 2}, {"targets": _TARGETS, "top_k": 9}):
             # Without slots the model scores every token, which makes for long lines.
-            for slots in (1, 2, 5) if options else (None, 1, 2, 5):
-                yield "fill-mask", {"mask_slots": slots, "lengths": (16, 24)}, [text, None], options
+            for slots in (1, 2, 5) if options or text != _MASKED[0] else (None, 1, 2, 5):
+                fields = {"mask_slots": slots, "lengths": (16, 24), "digits": 2}
+                yield "fill-mask", fields, [text, None], options
     # Whole numbers, many of them equal: of equal scores the first is the best.
     yield "fill-mask", {"mask_slots": 2, "lengths": (16,), "digits": 0}, [_MASKED[1], None], {"top_k": 40}
     for _ in range(5):
@@ -151,9 +152,9 @@ def _questions(random: Random) -> Iterator[tuple[str, dict[str, Any], _Texts, di
                 options = {"aggregation_strategy": strategy, **ignored}
                 yield "token-classification", fields, [text, None], options
     for strategy in ("none", "simple", "first", "average", "max"):
-        fields = {"labels": _ENTITIES[:4], "lengths": (8, 16), "digits": 1}
+        fields = {"labels": _ENTITIES, "lengths": (8, 16), "digits": 1}
         options = {"aggregation_strategy": strategy, "ignore_labels": []}
-        for stride in ({}, {"stride": 0}, {"stride": 5}):
+        for stride in ({}, {"stride": 5}):
             yield "token-classification", {**fields}, [_LONG, None], {**options, **stride}
         split = {"is_split_into_words": True, "stride": 3}
         yield "token-classification", {**fields}, [_LONG.split(" "), None], {**options, **split}
