@@ -9,7 +9,7 @@ AIM = 0.97
 # How far one file may lead, as a factor of the loss: proportions do not hold for much longer.
 FURTHEST = 100.0
 # Where a threshold of another kind broke, which does not say by how much.
-FINER = 4.0
+FINER = 10.0
 # Between a file that keeps the bound and one that does not, no nearer to either than this part of the way.
 NEAREST = 0.1
 
