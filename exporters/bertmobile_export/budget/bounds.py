@@ -87,7 +87,8 @@ class FlipBound(Bound):
         return f"all but {self.share:.3g} of the decisions"
 
     def first(self) -> float:
-        return max(10 * self.share, 0.01) ** 2
+        # Beyond it the thresholds of recipes below 8 bits break first, whatever share may change.
+        return min(max(10 * self.share, 0.01), 0.2) ** 2
 
     def measured(self, report: Mapping[str, Any]) -> float:
         return float(max(numbers["labels"]["flips"] for numbers in _engines(report))) + 0.5

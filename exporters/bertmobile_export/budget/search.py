@@ -8,8 +8,10 @@ from dataclasses import dataclass
 AIM = 0.97
 # How far one file may lead, as a factor of the loss: proportions do not hold for much longer.
 FURTHEST = 100.0
+# A file that broke the bound is followed by another one: less may lead to the same formats.
+LESS = 0.8
 # Where a threshold of another kind broke, which does not say by how much.
-FINER = 4.0
+FINER = 10.0
 # Between a file that keeps the bound and one that does not, no nearer to either than this part of the way.
 NEAREST = 0.1
 
@@ -60,4 +62,5 @@ def _beyond(trial: Trial, bound: float, exponent: float) -> float:
     if not trial.kept and trial.measured <= bound:  # something else than the bound broke
         return trial.loss / FINER
     factor = (AIM * bound / trial.measured) ** (1 / exponent) if trial.measured else FURTHEST
-    return trial.loss * min(max(factor, 1 / FURTHEST), FURTHEST)
+    furthest = FURTHEST if trial.kept else LESS
+    return trial.loss * min(max(factor, 1 / FURTHEST), furthest)

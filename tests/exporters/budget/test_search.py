@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertmobile_export.budget.bounds import CosineBound, FlipBound, bound_of, kept_cosine
-from bertmobile_export.budget.search import FINER, FURTHEST, Trial, next_loss
+from bertmobile_export.budget.search import FINER, FURTHEST, LESS, Trial, next_loss
 from bertmobile_export.recipes import flipping, keeping, read_recipe, within
 
 FILES = 6
@@ -92,3 +92,7 @@ def test_only_bounds_on_answers_are_searched_for() -> None:
     assert bound_of(read_recipe("int8")) is None
     assert bound_of(keeping(mixed, 0.999)) == CosineBound(0.999)
     assert bound_of(flipping(mixed, 0.01)) == FlipBound(0.01)
+
+
+def test_a_file_that_just_breaks_the_bound_is_not_tried_again() -> None:
+    assert next_loss([Trial(0.1, 1.01 * BOUND, kept=False)], BOUND, 1.0) <= 0.1 * LESS
