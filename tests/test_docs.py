@@ -36,7 +36,7 @@ from bertmobile_export.budget.fit import narrowed
 from bertmobile_export.checkpoint.config import HIDDEN_ACTS, TASK_BY_ARCHITECTURE, ModelConfig, read_config
 from bertmobile_export.network import equalisation
 from bertmobile_export.network.encoder import MASKED_SCORE
-from bertmobile_export.parity import check, golden, judge, metrics
+from bertmobile_export.parity import golden, judge, metrics
 from bertmobile_export.recipes import read_recipe, recipe_names
 from bertmobile_export.targets import get_target, target_names
 from bertmobile_export.targets.coreml.target import IOS_VERSIONS
@@ -816,8 +816,6 @@ STATED = [
     ("docs/parity.md", f"at least {texts.PER_BUCKET} for each bucket"),
     ("docs/parity.md", f"more than {texts.LARGEST_FILE:,} lines"),
     ("docs/parity.md", f"at least {metrics.SHORT} of the quadratic mean"),
-    ("docs/parity.md", f"at most {check.LAYER_LENGTH} tokens"),
-    ("docs/parity.md", f"about {check.LAYER_TEXTS} built-in texts"),
     ("docs/bundle.md", f"({golden.CASES} or more"),
     ("docs/bundle.md", f"at least {golden.SMALLEST_MAX_ABS},"),
     ("docs/quantization.md", f"less than {equalisation.LEAST_GAIN:.0%}".replace("%", " %") + " of the error"),

@@ -337,7 +337,7 @@ def _export(requests: "list[Request]", plot: "Path | None", as_json: bool, verbo
 
             draw([(result, result.survey) for result in results if result.survey], plot)
     for note in dict.fromkeys(note for result in results for note in result.plan.notes):
-        console.print(f"note: {note}", soft_wrap=True, highlight=False, markup=False)
+        click.echo(f"note: {note}", err=True)
     documents = [_document(result) for result in results]
     if not as_json:
         _show(results, agreement)

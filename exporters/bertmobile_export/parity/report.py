@@ -41,11 +41,12 @@ def _all_thresholds() -> Mapping[str, Thresholds]:
     return thresholds
 
 
-def thresholds_for(recipe: Recipe, *, trained: bool) -> Thresholds:
+def thresholds_for(recipe: Recipe, *, trained: bool, decides: bool = False) -> Thresholds:
     """What a recipe must keep, by what is judged: ``outputs``, ``labels`` and ``values``.
 
     Ranks and decisions of a model that was never trained are noise: cosines alone count, and what the recipe
-    itself wants.
+    itself wants. Where a head ``decides``, its decisions are judged in the place of ranks: their bound is
+    stricter, and they leave out what the source itself has hardly decided.
     """
     thresholds = _all_thresholds()[recipe.precision]
     outputs, labels = dict(thresholds["outputs"]), dict(thresholds["labels"] if trained else {})
@@ -55,6 +56,8 @@ def thresholds_for(recipe: Recipe, *, trained: bool) -> Thresholds:
         else:
             outputs[key] = max(bound, outputs.get(key, 0.0))
     if trained:
+        if decides:
+            outputs.pop("top1", None)
         return {**thresholds, "outputs": outputs, "labels": labels}
     cosines = {key: value for key, value in outputs.items() if key.startswith("cosine")}
     floor = {"cosine_min": _all_thresholds()["float16"]["outputs"]["cosine_min"]}
@@ -91,7 +94,9 @@ def make_report(
         inspected: more fields of the document, about the file.
     """
     manifest = model.manifest
-    thresholds = thresholds_for(recipe, trained=manifest.source.trained)
+    thresholds = thresholds_for(
+        recipe, trained=manifest.source.trained, decides=comparison.numbers.labels is not None
+    )
     numbers, failures = _judge(comparison.numbers, thresholds, comparison)
     also = {}
     for engine, others in comparison.also.items():
