@@ -180,12 +180,13 @@ class Plan:
 def default_lengths(config: ModelConfig, *, single: bool = False) -> tuple[int, ...]:
     """The usual buckets (or the usual single one), as far as the model itself reads a text.
 
-    A model that reads less than the longest of them has a bucket of just that length.
+    A model that reads less than the longest of them has a bucket of just that length, and so has a
+    sentence-transformers folder that reads more: its vectors are those of whole texts.
     """
     longest = config.longest
     if single:
         return (min(SINGLE_LENGTH, longest),)
-    last = min(DEFAULT_LENGTHS[-1], longest)
+    last = longest if config.is_sentence_model else min(DEFAULT_LENGTHS[-1], longest)
     return (*(length for length in DEFAULT_LENGTHS if length < last), last)
 
 

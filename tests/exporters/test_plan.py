@@ -135,6 +135,17 @@ def test_default_lengths_reach_as_far_as_the_model_reads(positions: int, lengths
         assert check_lengths(lengths, config) == lengths
 
 
+@pytest.mark.parametrize(
+    ("limit", "lengths"),
+    [(None, (32, 64, 128, 256, 512)), (384, (32, 64, 128, 256, 384)), (256, (32, 64, 128, 256)), (20, (20,))],
+)
+def test_a_sentence_model_reads_as_much_as_its_folder_says(
+    limit: int | None, lengths: tuple[int, ...]
+) -> None:
+    config = make_config(max_position_embeddings=512, max_length=limit, is_sentence_model=True)
+    assert default_lengths(config) == lengths
+
+
 def test_longer_than_the_model_reads_has_to_be_asked_for() -> None:
     config = make_config(max_position_embeddings=512, max_length=16)
     assert default_lengths(config) == (16,)
