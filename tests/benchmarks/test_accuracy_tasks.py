@@ -22,7 +22,7 @@ from transformers import (
 )
 
 import bertmobile
-from bertmobile import ParityError, UsageError
+from bertmobile import ParityError, UsageError, load
 from bertmobile_bench.accuracy import Accuracy, Source, answers, measure
 from bertmobile_export.threads import one_thread_each
 from tests.exports import LABELS, Exports
@@ -85,9 +85,11 @@ def test_f1_and_matthews_of_two_labels_are_those_of_scikit_learn(made: Any, tmp_
     assert {score.flipped for score in result.scores} == {0.0}
 
 
-def test_a_regression_is_correlated_as_scipy_does_it(made: Any, tmp_path: Path) -> None:
-    bundle, checkpoint = made("text-classification", **ONE_NUMBER)
-    told = [outputs(BertForSequenceClassification, checkpoint, *p)[0].logits.item() for p in PAIRS]
+@pytest.mark.parametrize("kind", [{"problem_type": "regression"}, {}], ids=["regression", "cross-encoder"])
+def test_one_number_is_correlated_as_scipy_does_it(made: Any, tmp_path: Path, kind: dict[str, str]) -> None:
+    bundle, checkpoint = made("text-classification", **ONE_NUMBER, **kind)
+    logits = [outputs(BertForSequenceClassification, checkpoint, *p)[0].logits for p in PAIRS]
+    told = [(value if kind else value.sigmoid()).item() for value in logits]
     result = measure(bundle, str(checkpoint), labelled(tmp_path, PAIRS, SCORES))
     assert names(result) == ["pearson", "spearman"]
     expected = [pearsonr(SCORES, told).statistic, spearmanr(SCORES, told).statistic]
@@ -135,6 +137,9 @@ SENTENCES = [text.replace(".", " .").replace(",", " ,").split() for text in TEXT
     ["U.S.-based", "Ada", "O'Brien's", "\u200b", "film", "東京", "[SEP]"]
 ]
 
+# The oracle below reads no more than one run.
+SHORT = [words for words in SENTENCES if len(words) < 50]
+
 
 def tagged_by_transformers(checkpoint: Path, words: Sequence[str]) -> list[str]:
     """The label of each word's first token, by the library's own map from tokens to words."""
@@ -156,21 +161,40 @@ def write_tags(folder: Path, sentences: Sequence[Sequence[str]], tags: Sequence[
 
 def test_words_have_the_tags_that_transformers_gives_to_their_first_tokens(made: Any, tmp_path: Path) -> None:
     bundle, checkpoint = made("token-classification")
-    tags = [tagged_by_transformers(checkpoint, words) for words in SENTENCES]
+    tags = [tagged_by_transformers(checkpoint, words) for words in SHORT]
     assert any(tag != "O" for sentence in tags for tag in sentence)
-    result = measure(bundle, str(checkpoint), write_tags(tmp_path, SENTENCES, tags))
+    result = measure(bundle, str(checkpoint), write_tags(tmp_path, SHORT, tags))
     assert names(result) == ["f1", "precision", "recall", "accuracy"]
     assert [(s.reference, s.bundle, s.flipped) for s in result.scores] == 4 * [(1.0, 1.0, 0.0)]
-    words = sum(map(len, SENTENCES))
-    assert result.score.count == words and result.texts == len(SENTENCES) and result.truncated == 1
+    words = sum(map(len, SHORT))
+    assert result.score.count == words and result.texts == len(SHORT) and result.truncated == 0
 
     # Another tag for one word, which was an entity of its own or a part of one.
     tags[0] = ["O"] * len(tags[0])
     other = measure(
-        bundle, str(checkpoint), write_tags(tmp_path, SENTENCES, tags), measures=["recall", "precision"]
+        bundle, str(checkpoint), write_tags(tmp_path, SHORT, tags), measures=["recall", "precision"]
     )
     recall, precision = other.scores
     assert recall.reference == 1.0 and precision.bundle < 1.0
+
+
+def test_a_long_sentence_is_tagged_to_its_last_word(made: Any, tmp_path: Path) -> None:
+    bundle, checkpoint = made("token-classification")
+    (words,) = [words for words in SENTENCES if words not in SHORT]
+    tags = [word["entity"] for word in _first_tokens(bundle, words)]
+    result = measure(
+        bundle, str(checkpoint), write_tags(tmp_path, [words] * 2, [tags] * 2), measures=["accuracy"]
+    )
+    assert (result.score.bundle, result.score.count, result.truncated) == (1.0, 2 * len(words), 0)
+    assert tags[-len(words) // 4 :] != ["O"] * len(tags[-len(words) // 4 :])
+
+
+def _first_tokens(bundle: Path, words: Sequence[str]) -> list[dict[str, Any]]:
+    """The answer for the first token of each word."""
+    with load(bundle) as model:
+        tokens = model(list(words), is_split_into_words=True, ignore_labels=[])[0]
+    begins = np.cumsum([0, *(len(word) + 1 for word in words[:-1])])
+    return [next(token for token in tokens if token["start"] == begin) for begin in begins]
 
 
 def test_padding_of_a_bundle_is_nothing_to_the_reference(made: Any, exports: Exports, tmp_path: Path) -> None:
@@ -181,7 +205,7 @@ def test_padding_of_a_bundle_is_nothing_to_the_reference(made: Any, exports: Exp
     data = write_tags(tmp_path, SENTENCES, tags)
     first = measure(dynamic, source, data)
     asked = dict(source._outputs)
-    assert len(asked) == len(SENTENCES)
+    assert len(asked) == len(SENTENCES) + 1  # the long one takes two runs
     again = measure(padded, source, data)
     # It has answered each sentence once, for both bundles.
     assert source._outputs.keys() == asked.keys()
@@ -196,8 +220,8 @@ def test_a_tagger_that_finds_nothing_loses_all_entities(made: Any, tmp_path: Pat
         with torch.no_grad():
             model.classifier.bias[0] += 100.0
         reference = copied(checkpoint, tmp_path, model)
-    tags = [tagged_by_transformers(checkpoint, words) for words in SENTENCES]
-    data = write_tags(tmp_path, SENTENCES, tags)
+    tags = [tagged_by_transformers(checkpoint, words) for words in SHORT]
+    data = write_tags(tmp_path, SHORT, tags)
     result = measure(bundle, str(reference), data, allow_different=True)
     f1, precision, recall, accuracy = result.scores
     assert [s.reference for s in (f1, precision, recall)] == [0.0] * 3 and f1.bundle == 1.0

@@ -76,14 +76,14 @@ def test_a_text_whose_mask_is_cut_off_is_not_compared(export_all_json: ExportedA
 
     found = agreement(export_all_json.bundles, TextSet(samples, "file"), progress)
     assert seen == [(1, 3), (2, 3), (3, 3)]
-    assert len(found.outputs) == 3
-    assert all(numbers["logits"]["cosine_texts"] == 2 for numbers in found.outputs.values())
+    assert len(found.numbers) == 3
+    assert all(each["outputs"]["logits"]["cosine_texts"] == 2 for each in found.numbers.values())
 
 
 def test_a_bundle_agrees_with_itself_to_the_last_bit(export_all_json: ExportedAll) -> None:
     bundle = export_all_json.bundles["onnx"]
     found = agreement({"one": bundle, "two": bundle}, TextSet((Sample("the [MASK] of the land"),), "file"))
-    numbers = found.outputs["one", "two"]["logits"]
+    numbers = found.numbers["one", "two"]["outputs"]["logits"]
     assert numbers["max_abs"] == 0 and numbers["top1"] == 1
     assert all(value is not None and value > 0 for value in found.milliseconds.values())
 
@@ -95,8 +95,9 @@ def test_float32_bundles_agree_to_the_last_digits(exports: Exports) -> None:
     found = agreement(
         {target: exports(task, target=target).bundle for target in ALL}, TextSet(samples, "file")
     )
-    for outputs in found.outputs.values():
-        assert outputs["logits"]["cosine_texts"] == 20 and outputs["logits"]["max_abs"] < 1e-5
+    for numbers in found.numbers.values():
+        logits = numbers["outputs"]["logits"]
+        assert logits["cosine_texts"] == 20 and logits["max_abs"] < 1e-5
 
 
 def test_a_failure_in_one_target_leaves_nothing(

@@ -72,7 +72,7 @@ def command(
     """Score a bundle, run as an app runs it, and its source model in float32 on the same texts.
 
     \b
-    text-classification   accuracy, f1, matthews; pearson, spearman of a regression
+    text-classification   accuracy, f1, matthews; pearson, spearman of one number
     token-classification  f1, precision, recall of entities; accuracy of words
     question-answering    exact-match, f1
     next-sentence         accuracy

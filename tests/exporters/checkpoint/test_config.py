@@ -59,6 +59,7 @@ def test_reads_what_transformers_writes(tmp_path: Path) -> None:
         num_labels=3,
         labels=("no", "yes", "maybe"),
         problem_type="multi_label_classification",
+        recorded_activation=None,
         architecture="BertForSequenceClassification",
     )
 

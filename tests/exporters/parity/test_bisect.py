@@ -32,11 +32,10 @@ SLOW: tuple[tuple[str, str, str, dict[str, Any]], ...] = (
     ("feature-extraction", "int8-static", "onnx", {}),
     ("text-classification", "int8-static", "coreml", {"ios": 17}),
     ("feature-extraction", "int8-static", "coreml", {}),
-    *((task, "int8", "coreml", {}) for task in TASKS),
+    ("token-classification", "int8", "coreml", {}),
     ("text-classification", "int8", "tflite", {"mediapipe": True}),
     ("feature-extraction", "float32", "tflite", {"mediapipe": True, "lengths": (32,)}),
-    ("text-classification", "int8-static", "tflite", {"mediapipe": True}),
-    *((task, "int8", "tflite", {}) for task in TASKS),
+    ("question-answering", "int8", "tflite", {}),
     ("fill-mask", "int8-static", "tflite", {"full_logits": True}),
 )
 CASES = (*QUICK, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW))

@@ -80,7 +80,7 @@ def test_before_ios_18_one_palette_serves_a_matrix() -> None:
 @pytest.mark.parametrize(
     "form",
     [
-        {"bits": 4, "granularity": "channel"},
+        {"bits": 5, "granularity": "channel"},
         {"bits": 2, "granularity": "block", "block_size": 8},
     ],
 )

@@ -176,6 +176,8 @@ def test_metadata_say_all_that_an_app_needs(checkpoint: Callable[..., Path], pac
     assert {name: json.loads(value) for name, value in entries.items()} == {
         "labels": ["böse", "gut"],
         "lengths": list(LENGTHS),
+        "longest_word": 100,
+        "added_tokens": [vars(token) for token in tokenizer.spec.added_tokens],
         "lower_case": True,
         "strip_accents": True,
         "tokenize_chinese_chars": True,

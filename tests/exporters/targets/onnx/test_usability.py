@@ -4,12 +4,14 @@ from collections.abc import Callable
 
 import pytest
 
+from bertmobile_export.checkpoint.sentence_transformers import Normalize, SentenceEmbedding
 from bertmobile_export.targets.onnx import TARGET
 from tests.checkpoints import MODELS
 
 from .models import Written
 
 Write = Callable[..., Written]
+UNIT_LENGTH = SentenceEmbedding(steps=(Normalize(),))
 
 
 @pytest.mark.parametrize("full_logits", [False, True])
@@ -18,7 +20,7 @@ Write = Callable[..., Written]
 def test_core_ml_takes_all_but_the_lookups_in_one_piece(
     written: Write, task: str, recipe: str, full_logits: bool
 ) -> None:
-    file = written(task, recipe, portable=True, full_logits=full_logits, normalize=True)
+    file = written(task, recipe, portable=True, full_logits=full_logits, embedding=UNIT_LENGTH)
     found = TARGET.inspect(file.plan, file.path)["partitions"]["coreml"]
     assert found["all_nodes"] == len(file.model.graph.node)
     assert (found["partitions"], found["nodes"]) == (1, found["all_nodes"] - 2)

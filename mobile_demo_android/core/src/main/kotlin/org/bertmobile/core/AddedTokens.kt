@@ -21,7 +21,12 @@ internal class AddedTokens(tokens: List<Pair<AddedToken, IntArray>>) {
     val isEmpty: Boolean get() = starts.isEmpty()
 
     /** Parts of `codes[from..<to]` in their order; [each] gets the token of a part, or null for text between tokens. */
-    inline fun forEachPart(codes: IntArray, from: Int, to: Int, each: (token: AddedToken?, start: Int, end: Int) -> Unit) {
+    inline fun forEachPart(
+        codes: IntArray,
+        from: Int,
+        to: Int,
+        each: (token: AddedToken?, start: Int, end: Int) -> Unit,
+    ) {
         var done = from
         var at = from
         while (at < to) {
