@@ -131,6 +131,7 @@ def test_a_tampered_copy_is_refused(bundle: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)  # it writes several files of a whole model
 def test_the_smallest_file_that_keeps_a_cosine_is_within_a_step_of_breaking_it(
     source: Path, tmp_path: Path
 ) -> None:
