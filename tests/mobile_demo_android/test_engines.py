@@ -63,8 +63,9 @@ def _cases(model: bertmobile.Model) -> Iterator[dict[str, Any]]:
     options = OPTIONS.get(task, {})
     for text, pair in TEXTS[task]:
         answer = model(text if pair is None else (text, pair), **options)
-        if isinstance(answer, np.ndarray):
-            answer = {"shape": list(answer.shape), "values": answer.ravel().tolist()}
+        if task == "feature-extraction":
+            states = np.asarray(answer, np.float32)
+            answer = {"shape": states.shape, "values": states.ravel().tolist()}
         ids = None if task == "question-answering" else model.encode(text, pair).ids
         yield {"texts": [text, pair], "ids": ids, "options": options, "answer": answer}
 

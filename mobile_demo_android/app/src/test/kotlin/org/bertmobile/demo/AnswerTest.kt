@@ -49,8 +49,8 @@ class AnswerTest {
     }
 
     @Test
-    fun `the score of a regression is no share`() {
-        val edit = TestBundles.replacing("single_label_classification", "regression")
+    fun `a score that no function was applied to is no share`() {
+        val edit = TestBundles.replacing("\"softmax\"", "\"none\"")
         val logits = { FloatTensor(intArrayOf(1, 3), floatArrayOf(1f, 3f, 2f)) }
         val bundle = open("text-classification", "logits" to logits, edit)
         val ranked = bundle.answer(listOf("the keeper", "")) as Answer.Ranked
