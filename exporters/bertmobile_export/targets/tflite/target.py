@@ -117,7 +117,9 @@ class TfliteTarget:
                 mediapipe.adapt(model, plan)
             flatbuffer.write(model, path)
 
-        convert.leave_out_positions(network, max(traced, *plan.lengths))
+        # Not as many as the traced length: no constant may have that size.
+        longest = max(plan.lengths)
+        convert.leave_out_positions(network, longest if traced < longest else traced + 1)
         content = convert.convert(network, traced, plan.mask_slots, pooling_mask=plan.pooling_mask)
         ranges = None
         if plan.recipe.needs_ranges:
@@ -163,10 +165,11 @@ def _check_sharing(recipe: Recipe, name: str, columns: int) -> None:
 
 
 def _dimensions(plan: Plan) -> set[int]:
-    """Every dimension of the graph other than the length."""
+    """Every dimension of the graph other than the length; the longest is that of the position table."""
     config = plan.config
     return {
         1,
+        max(plan.lengths),
         config.vocab_size,
         config.hidden_size,
         config.intermediate_size,
