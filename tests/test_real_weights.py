@@ -15,9 +15,6 @@ from tokenizers import Tokenizer
 from bertmobile import load
 from bertmobile.bundle import verify_bundle
 from bertmobile.manifest import read_manifest
-from bertmobile_export.budget.bounds import kept_cosine
-from bertmobile_export.export import Request, export
-from bertmobile_export.recipes import keeping, read_recipe, within
 from bertmobile_export.texts import builtin_texts
 from tests.exports import BIN, Exports
 from tests.runtime_py.helpers import tokenizer_folder
@@ -128,26 +125,3 @@ def test_a_tampered_copy_is_refused(bundle: Path, tmp_path: Path) -> None:
     )
     assert done.returncode == 1 and done.stdout == ""
     assert done.stderr.startswith("error: ") and "model.tflite was changed" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(1800)  # it writes several files of a whole model
-def test_the_smallest_file_that_keeps_a_cosine_is_within_a_step_of_breaking_it(
-    source: Path, tmp_path: Path
-) -> None:
-    """A file that is a few per cent smaller, in the formats that lose least there, keeps less."""
-    cosine, recipe = 0.99, read_recipe("mixed")
-    found = export(Request(str(source), "onnx", keeping(recipe, cosine), output=tmp_path))
-    smaller = export(Request(str(source), "onnx", within(recipe, round(0.97 * found.bytes)), output=tmp_path))
-    assert not found.failures and kept_cosine(found.parity) >= cosine
-    assert smaller.bytes < found.bytes and kept_cosine(smaller.parity) < cosine
-
-
-@pytest.mark.slow
-def test_what_is_expected_of_8_bits_is_near_what_is_measured(source: Path, tmp_path: Path) -> None:
-    """In proportion to a file of half the size, and for weights that are rounded to nearest."""
-    small = export(Request(str(source), "coreml", within(read_recipe("mixed"), 14_000_000), output=tmp_path))
-    int8 = export(Request(str(source), "coreml", read_recipe("int8"), output=tmp_path))
-    assert small.survey is not None
-    expected = 1 - small.survey.cosine(small.survey.usual["8 bits, nearest"].loss)
-    assert 1 / 3 < expected / (1 - kept_cosine(int8.parity)) < 3
